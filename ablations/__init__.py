@@ -1,0 +1,1 @@
+"""The grids: the paper's tables and ablations, and the user's own, as data."""

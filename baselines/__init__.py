@@ -1,0 +1,1 @@
+"""The methods: one file per generator, norms, discriminators, encoder, method definitions."""

@@ -1,0 +1,1 @@
+"""Norm layers for generators, plain and conditional, one file each."""

@@ -1,0 +1,36 @@
+"""One way to build a norm from the plain value that stands in a config."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from torch import nn
+
+from harness.errors import UserError
+from harness.labels import LabelSpec
+from harness.registry import NORMS, lookup, options
+
+# A norm in a config: its registry name, or {"name": ..., option: value, ...}. Options not given have
+# the entry's defaults.
+NormValue = str | Mapping[str, Any]
+
+
+def norm_name(norm: NormValue) -> str:
+    """The registry name in a norm's config value. Raises UserError where there is none."""
+    name = norm if isinstance(norm, str) else norm.get("name") if isinstance(norm, Mapping) else None
+    if not isinstance(name, str):
+        raise UserError(
+            f"{norm!r} names no norm", where="option 'norm'", mend='give a name, or {"name": ..., option: value}'
+        )
+    return name
+
+
+def build_norm(norm: NormValue, channels: int, labels: LabelSpec) -> nn.Module:
+    """The norm layer for feature maps of `channels` channels; forward(x, labels: LabelMap | None).
+
+    Raises UserError for an unknown norm or option.
+    """
+    name = norm_name(norm)
+    given = {} if isinstance(norm, str) else {key: value for key, value in norm.items() if key != "name"}
+    return lookup(NORMS, name)(channels, labels, **options(NORMS, name, given, skip=2))

@@ -1,0 +1,3 @@
+"""The engine: data, training, evaluation, records and the command."""
+
+__version__ = "0.1.0"

@@ -1,0 +1,80 @@
+"""The command `spadebench`."""
+
+from __future__ import annotations
+
+import sys
+from typing import Annotated
+
+import typer
+
+from harness import __version__
+from harness.commands.evaluate import evaluate
+from harness.commands.generate import generate
+from harness.commands.list import list_entries
+from harness.commands.report import report
+from harness.commands.run import run
+from harness.commands.train import train
+from harness.commands.train_segmenter import train_segmenter
+from harness.errors import UserError
+
+app = typer.Typer(
+    name="spadebench",
+    no_args_is_help=True,
+    add_completion=False,
+    rich_markup_mode="rich",
+    context_settings={"help_option_names": ["-h", "--help"]},
+    help="Train, score and tabulate label-map-to-photo generators by a stated protocol.",
+    epilog="Start here: spadebench run table1 --suite toyscapes",
+)
+app.command("list")(list_entries)
+app.command()(train)
+app.command()(generate)
+app.command()(evaluate)
+app.command()(run)
+app.command()(report)
+app.command("train-segmenter")(train_segmenter)
+
+# The base of all of typer's usage errors, which newer versions keep in a module of their own.
+_USAGE_ERROR = next(c for c in typer.BadParameter.__mro__ if c.__name__ == "ClickException")
+
+
+def _version(asked: bool) -> None:
+    if asked:
+        print(f"spadebench {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _options(
+    version: Annotated[bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version.")] = False,
+) -> None:
+    pass
+
+
+def main() -> None:
+    """Entry point: exit code 0, 2 for bad input (one line on stderr), 130 for an interrupt."""
+    from harness.training.interrupt import Interrupted
+
+    try:
+        code = app(standalone_mode=False)
+    except UserError as error:
+        code = _fail(str(error), 2)
+    except Interrupted as stopped:
+        code = _fail(str(stopped), 130, "interrupted")
+    except KeyboardInterrupt:
+        code = _fail("nothing was half-written; the same command goes on", 130, "interrupted")
+    except Exception as error:
+        if not isinstance(error, _USAGE_ERROR):
+            raise
+        code = _fail(error.format_message(), 2)  # type: ignore[attr-defined]  # of ClickException
+    sys.exit(code if isinstance(code, int) else 0)
+
+
+def _fail(line: str, code: int, word: str = "error") -> int:
+    sys.stdout.flush()
+    print(f"spadebench: {word}: {' '.join(line.split())}", file=sys.stderr)
+    return code
+
+
+if __name__ == "__main__":
+    main()

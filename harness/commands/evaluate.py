@@ -1,0 +1,114 @@
+"""`spadebench evaluate`: score a checkpoint, a folder of images, or the real photos."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from harness.commands import options as o
+from harness.commands.progress import bar, say
+from harness.errors import UserError
+
+
+def evaluate(
+    suite: o.Suite,
+    checkpoint: Annotated[Path | None, typer.Option("--checkpoint", "-c", help="Checkpoint of a training.")] = None,
+    images: Annotated[Path | None, typer.Option(help="Folder of images, each named after its sample.")] = None,
+    photos: Annotated[bool, typer.Option("--photos", help="The real photos: what a perfect generator would get.")] = False,
+    title: Annotated[str | None, typer.Option(help="How the row is printed, for --images.")] = None,
+    features: Annotated[
+        str | None, typer.Option(help="Feature nets, comma-separated, or none; default: the suite's that are at hand.")
+    ] = None,
+    split: Annotated[str | None, typer.Option(help="Split to score; default: the suite's.")] = None,
+    save_images: Annotated[Path | None, typer.Option(help="Folder to keep the scored images in, as PNG.")] = None,
+    batch: o.ScoreBatch = 8,
+    out: o.Out = Path("runs"),
+    data_root: o.DataRoot = None,
+    weights_root: o.WeightsRoot = None,
+    device: o.Device = None,
+    workers: o.Workers = 0,
+    user_code: o.Import = None,
+    as_json: o.Json = False,
+    dry_run: o.DryRun = False,
+) -> None:
+    """Score images by the protocol of a suite and leave a record.
+
+    \b
+    Example:
+      spadebench evaluate --suite toyscapes --photos
+    """
+    if sum((checkpoint is not None, images is not None, photos)) != 1:
+        raise UserError("give one of --checkpoint FILE, --images FOLDER and --photos", where="evaluate")
+    o.import_user_code(user_code)
+    from harness import evaluation  # noqa: F401
+    from harness.cells import config_id, load_suite
+    from harness.evaluation.evaluate import Places, Subject, open_bench, photos_id, record_id
+    from harness.evaluation.evaluate import evaluate as score
+    from harness.evaluation.sources import ImageSource, PhotoSource, folder_source
+    from harness.launch.cell import generator_subject
+    from harness.records import Store
+    from harness.training.checkpoints import load_checkpoint
+
+    chosen = load_suite(suite)
+    loaded = load_checkpoint(checkpoint) if checkpoint is not None else None
+    named = None if features is None else [n.strip() for n in features.split(",") if n.strip() not in ("", "none")]
+    bench = open_bench(
+        chosen,
+        Places(data_root, weights_root, out / "cache"),
+        o.device_of(device),
+        features=named,
+        split=split,
+        say=say,
+    )
+    source: ImageSource
+    if loaded is not None:
+        finished = config_id(loaded.config) if loaded.finished else f"{config_id(loaded.config)}-{loaded.iteration}it"
+        source, subject = generator_subject(loaded, bench, finished)
+    elif images is not None:
+        source = folder_source(images, bench.dataset)
+        subject = Subject(method="images", title=title or images.name)
+    else:
+        source, subject = PhotoSource(photos_id(bench)), Subject(method="photos", title="real photos")
+    if dry_run:
+        say(f"would score {len(bench.dataset)} images: {bench.signed.signature}")
+        say(f"record: {out / 'records' / record_id(bench, source.id)}.json")
+        return
+    with bar("scoring") as update:
+        record, confusion = score(
+            bench,
+            source,
+            subject,
+            batch=batch,
+            workers=workers,
+            save_images=save_images,
+            progress=lambda done, total: update(done, total, {}),
+        )
+    path = Store(out).save(record, confusion)
+    if as_json:
+        o.print_json(record.as_dict())
+    else:
+        _print(record.as_dict(), path)
+
+
+def _print(record: dict[str, Any], path: Path) -> None:
+    """Scores for people."""
+    from rich.console import Console
+    from rich.table import Table
+
+    scores = record["scores"]
+    table = Table(title=f"{record['title']} on {record['suite']}", box=None, show_header=False)
+    for key, value in scores.items():
+        if key == "iou":
+            continue
+        distance = key == "fid" or key.startswith("fd_")
+        table.add_row(key, f"{value:.4f}" if distance else f"{100 * value:.2f} %")
+    for name, value in scores["iou"].items():
+        table.add_row(f"IoU {name}", "–" if value is None else f"{100 * value:.2f} %")
+    console = Console()
+    console.print(table)
+    console.print(f"protocol: {record['protocol']['signature']}", soft_wrap=True, highlight=False)
+    for note in record["notes"]:
+        console.print(f"note: {note}", soft_wrap=True, highlight=False, markup=False)
+    console.print(f"record: {path}", soft_wrap=True, highlight=False)

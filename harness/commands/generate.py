@@ -1,0 +1,74 @@
+"""`spadebench generate`: label maps in, images out; no photos needed."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from harness.commands import options as o
+from harness.commands.progress import bar, say
+from harness.errors import UserError
+
+
+def generate(
+    checkpoint: Annotated[Path, typer.Option("--checkpoint", "-c", help="Checkpoint of a training.")],
+    to: Annotated[Path, typer.Option("--to", help="Folder that the PNG images are written to.")],
+    labels: Annotated[Path | None, typer.Option(help="Folder of label maps (PNG of class indices).")] = None,
+    instances: Annotated[Path | None, typer.Option(help="Folder of instance maps, for suites with edges.")] = None,
+    split: Annotated[str | None, typer.Option(help="In place of --labels: a split of the checkpoint's suite.")] = None,
+    seed: o.Seed = 0,
+    batch: o.ScoreBatch = 8,
+    data_root: o.DataRoot = None,
+    device: o.Device = None,
+    workers: o.Workers = 0,
+    user_code: o.Import = None,
+    as_json: o.Json = False,
+    dry_run: o.DryRun = False,
+) -> None:
+    """Generate an image for every label map of a folder, or of a split of a suite.
+
+    \b
+    Example:
+      spadebench train spade --suite toyscapes --budget 20it --out demo
+      spadebench generate --checkpoint demo/cells/*/checkpoints/iteration_00000020.pt --split val --to demo/images
+    """
+    o.import_user_code(user_code)
+    if (labels is None) == (split is None):
+        raise UserError("give --labels FOLDER or --split NAME, one of them", where="generate")
+    from harness.cells import load_suite
+    from harness.data.loading import scoring_batches
+    from harness.data.pairs import PairedFiles, find_pairs
+    from harness.evaluation.evaluate import Places, exact_arithmetic, open_data
+    from harness.evaluation.one_pass import save_png
+    from harness.evaluation.sources import GeneratorSource
+    from harness.launch.cell import checkpoint_classes, load_generator
+    from harness.training.checkpoints import load_checkpoint
+    from harness.training.loop import suite_encoding
+
+    loaded = load_checkpoint(checkpoint)
+    classes = checkpoint_classes(loaded)
+    if labels is not None:
+        dataset = PairedFiles(labels, classes, find_pairs(labels, None, instances))
+    else:
+        suite = load_suite(loaded.config["suite"]["name"])
+        dataset = open_data(suite, str(split), Places(data_root))
+    if dry_run:
+        say(f"would generate {len(dataset)} images in {to}")
+        return
+    chosen = o.device_of(device)
+    source = GeneratorSource(load_generator(loaded, chosen), str(checkpoint), chosen, seed)
+    encoding = suite_encoding(loaded.config, classes)
+    written: list[str] = []
+    with bar("generating") as update, exact_arithmetic():
+        for scored in scoring_batches(dataset, encoding, batch=batch, photos=False, workers=workers):
+            for name, image in zip(scored.names, source.images(scored), strict=True):
+                path = to / f"{name}.png"
+                save_png(path, image)
+                written.append(str(path))
+            update(len(written), len(dataset), {})
+    if as_json:
+        o.print_json({"checkpoint": str(checkpoint), "images": written})
+    else:
+        say(f"{len(written)} images in {to}")

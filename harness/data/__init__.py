@@ -1,0 +1,1 @@
+"""Data sets: label map, optional instance map, photo, name. One file each."""

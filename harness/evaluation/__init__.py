@@ -1,0 +1,1 @@
+"""The one pass from images to scores."""

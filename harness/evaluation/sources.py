@@ -1,0 +1,130 @@
+"""Image sources: where the uint8 images come from that are scored. Generator, folder, or the photos."""
+
+from __future__ import annotations
+
+import hashlib
+import zlib
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from harness.data.base import DataSet, read_image
+from harness.data.loading import ScoreBatch
+from harness.errors import UserError
+
+IMAGE_ENDINGS = (".png", ".jpg", ".jpeg", ".webp", ".tif", ".tiff", ".bmp")
+
+
+class ImageSource(Protocol):
+    """kind: `generator`, `folder` or `photos`. id: a hash of the content, or of what makes it."""
+
+    kind: str
+    id: str
+
+    def images(self, batch: ScoreBatch) -> list[NDArray[np.uint8]]:
+        """One (H, W, 3) uint8 RGB image for each name of the batch."""
+        ...
+
+    def describe(self) -> dict[str, Any]:
+        """Plain values for the record."""
+        ...
+
+
+def truncate(images: Tensor) -> Tensor:
+    """(N, 3, H, W) in [-1, 1] -> uint8 by truncation of (x + 1) / 2 * 255, as the official code writes PNGs."""
+    return ((images.float() + 1) / 2 * 255).clamp(0, 255).to(torch.uint8)
+
+
+def noise_for(names: list[str], z_dim: int, seed: int) -> Tensor:
+    """(N, z_dim) standard normal, each row from (seed, name): no other image has a say in it."""
+    rows = []
+    for name in names:
+        rng = torch.Generator().manual_seed((seed << 32) ^ zlib.crc32(name.encode()))
+        rows.append(torch.randn(z_dim, generator=rng))
+    return torch.stack(rows)
+
+
+@dataclass
+class GeneratorSource:
+    """A trained generator, in eval mode. id: the cell's, or the checkpoint's content hash."""
+
+    generator: nn.Module
+    id: str
+    device: torch.device
+    seed: int = 0
+    detail: dict[str, Any] | None = None
+    kind: str = "generator"
+
+    @torch.inference_mode()
+    def images(self, batch: ScoreBatch) -> list[NDArray[np.uint8]]:
+        self.generator.eval()
+        z_dim = int(self.generator.z_dim)  # type: ignore[arg-type]  # part of the generator's contract
+        z = noise_for(batch.names, z_dim, self.seed).to(self.device) if z_dim else None
+        made = truncate(self.generator(batch.labels.to(self.device), z))
+        return list(made.permute(0, 2, 3, 1).cpu().numpy())
+
+    def describe(self) -> dict[str, Any]:
+        return {"kind": self.kind, "id": self.id, **(self.detail or {})}
+
+
+@dataclass
+class PhotoSource:
+    """The real photos of the scored split, at their native size: the ceiling row."""
+
+    id: str
+    kind: str = "photos"
+
+    def images(self, batch: ScoreBatch) -> list[NDArray[np.uint8]]:
+        if batch.photos is None:
+            raise UserError("this data set was opened without photos", mend="the ceiling row needs them")
+        return list(batch.photos)
+
+    def describe(self) -> dict[str, Any]:
+        return {"kind": self.kind, "id": self.id}
+
+
+@dataclass
+class FolderSource:
+    """Images made by anybody's code: one file per sample, its name that of the sample."""
+
+    files: dict[str, Path]
+    id: str
+    kind: str = "folder"
+
+    def images(self, batch: ScoreBatch) -> list[NDArray[np.uint8]]:
+        return [read_image(self.files[name], "image") for name in batch.names]
+
+    def describe(self) -> dict[str, Any]:
+        return {"kind": self.kind, "id": self.id, "images": len(self.files)}
+
+
+def folder_source(folder: Path, dataset: DataSet) -> FolderSource:
+    """The images of a folder, matched to the samples by name. Raises UserError for an unmatched sample or image."""
+    if not folder.is_dir():
+        raise UserError("no such folder of images", where=str(folder))
+    found = {
+        path.relative_to(folder).with_suffix("").as_posix(): path
+        for path in sorted(folder.rglob("*"))
+        if path.suffix.lower() in IMAGE_ENDINGS and not path.name.startswith(".")
+    }
+    if not found:
+        raise UserError("this folder holds no images", where=str(folder), mend=f"endings: {' '.join(IMAGE_ENDINGS)}")
+    missing = [name for name in dataset.names if name not in found]
+    extra = sorted(set(found) - set(dataset.names))
+    if missing or extra:
+        examples = [*(f"no image for {n}" for n in missing[:2]), *(f"no sample for {n}" for n in extra[:2])]
+        raise UserError(
+            f"{len(missing)} samples have no image and {len(extra)} images have no sample: {'; '.join(examples)}",
+            where=str(folder),
+            mend="name each image after its sample",
+        )
+    total = hashlib.sha256()
+    for name in dataset.names:
+        total.update(name.encode() + b"\0" + hashlib.sha256(found[name].read_bytes()).digest())
+    return FolderSource({name: found[name] for name in dataset.names}, total.hexdigest()[:12])

@@ -1,0 +1,1 @@
+"""Feature nets for Fréchet distances and the perceptual loss. One file each."""

@@ -1,0 +1,211 @@
+"""One cell: train it from where it stands, score it, leave its record. Safe against a second process."""
+
+from __future__ import annotations
+
+import os
+import socket
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+from filelock import FileLock, Timeout
+from lightning_fabric import Fabric
+
+from harness.cells import Cell
+from harness.cost import generator_cost
+from harness.data.base import Classes
+from harness.data.roots import weights_root
+from harness.errors import UserError
+from harness.evaluation.evaluate import (
+    Bench,
+    Places,
+    Subject,
+    check_disjoint,
+    evaluate,
+    open_data,
+    photos_id,
+    record_id,
+)
+from harness.evaluation.sources import GeneratorSource, PhotoSource
+from harness.files import write_text
+from harness.records import Store
+from harness.registry import PERCEPTUAL, lookup
+from harness.training.checkpoints import Checkpoint, load_checkpoint, load_into
+from harness.training.loop import LoopOptions, Progress, suite_encoding, train
+from harness.training.networks import build_generator
+
+
+@dataclass(frozen=True)
+class Machine:
+    """What a cell runs on. device: None picks a GPU where there is one. devices: processes of a torchrun."""
+
+    device: torch.device
+    workers: int = 0
+    score_batch: int = 8
+
+
+@dataclass(frozen=True)
+class Watch:
+    """Who is told how far things are. training, scoring: progress; say: a line for people."""
+
+    training: Progress | None = None
+    scoring: Callable[[int, int], None] | None = None
+    say: Callable[[str], None] = field(default=lambda line: None)
+
+
+def train_cell(
+    cell: Cell,
+    store: Store,
+    places: Places,
+    machine: Machine,
+    loop: LoopOptions,
+    watch: Watch,
+    init_from: Checkpoint | None = None,
+) -> Path:
+    """Train a cell to its end in the store; returns the final checkpoint. Checks that splits do not overlap."""
+    folder = store.cell_folder(cell.id)
+    folder.mkdir(parents=True, exist_ok=True)
+    fabric = make_fabric(machine.device, cell.config["precision"])
+    dataset = open_data(cell.suite, cell.suite.train_split, places)
+    check_disjoint(dataset, open_data(cell.suite, cell.suite.score_split, places))
+    net = None
+    used = cell.config["perceptual"]
+    if used is not None and cell.config["method"]["losses"]["perceptual"]:
+        net = lookup(PERCEPTUAL, used)(weights_root(places.weights), fabric.device)
+    if not fabric.is_global_zero:  # the first process of a torchrun holds the lock for all
+        return train(cell, dataset, folder, fabric, net, init_from, loop, None)
+    with only_process(folder, watch.say):
+        return train(cell, dataset, folder, fabric, net, init_from, loop, watch.training)
+
+
+def score_cell(cell: Cell, checkpoint: Path, bench: Bench, store: Store, machine: Machine, watch: Watch) -> dict[str, Any]:
+    """Score the final checkpoint of a cell and save the record."""
+    loaded = load_checkpoint(checkpoint)
+    source, subject = generator_subject(loaded, bench, cell_id=cell.id)
+    record, confusion = evaluate(
+        bench, source, subject, batch=machine.score_batch, workers=machine.workers, progress=watch.scoring
+    )
+    store.save(record, confusion)
+    return record.as_dict()
+
+
+def run_cell(
+    cell: Cell, bench: Bench, store: Store, machine: Machine, loop: LoopOptions, watch: Watch
+) -> tuple[dict[str, Any], bool]:
+    """The record of a cell, and whether it was there already. Trains and scores only what is not done."""
+    done = store.load(record_id(bench, cell.id))
+    if done is not None:
+        return done, True
+    checkpoint = train_cell(cell, store, bench.places, machine, loop, watch)
+    return score_cell(cell, checkpoint, bench, store, machine, watch), False
+
+
+def run_photos(bench: Bench, store: Store, machine: Machine, watch: Watch) -> tuple[dict[str, Any], bool]:
+    """The record of the real photos, the ceiling row, and whether it was there already."""
+    done = store.load(record_id(bench, photos_id(bench)))
+    if done is not None:
+        return done, True
+    record, confusion = evaluate(
+        bench,
+        PhotoSource(photos_id(bench)),
+        Subject(method="photos", title="real photos"),
+        batch=machine.score_batch,
+        workers=machine.workers,
+        progress=watch.scoring,
+    )
+    store.save(record, confusion)
+    return record.as_dict(), False
+
+
+def generator_subject(
+    checkpoint: Checkpoint, bench: Bench, cell_id: str
+) -> tuple[GeneratorSource, Subject]:
+    """A checkpoint's generator as an image source, and its words for the record.
+
+    Raises UserError where the checkpoint was trained for other label maps than the suite's.
+    """
+    config = checkpoint.config
+    classes = checkpoint_classes(checkpoint)
+    encoding = suite_encoding(config, classes)
+    if config["suite"]["name"] != bench.suite.name:
+        raise UserError(
+            f"this checkpoint was trained on suite '{config['suite']['name']}'",
+            where=f"suite {bench.suite.name}",
+            mend=f"score it with --suite {config['suite']['name']}",
+        )
+    generator = load_generator(checkpoint, bench.device)
+    images = checkpoint.iteration * config["schedule"]["batch"]
+    trained = {
+        **generator_cost(config, encoding.spec),
+        "seconds_training": round(checkpoint.seconds, 3),
+        "images_per_s_training": round(images / checkpoint.seconds, 3) if checkpoint.seconds else None,
+        "peak_memory_bytes": checkpoint.peak_memory,
+    }
+    notes = [] if checkpoint.finished else [f"training not finished: iteration {checkpoint.iteration}"]
+    subject = Subject(
+        method=config["method"]["name"],
+        title=config["title"],
+        seed=config["seed"],
+        cell=cell_id,
+        config=config,
+        trained=trained,
+        notes=tuple(notes),
+        training_data=checkpoint.data,
+    )
+    detail = {"iteration": checkpoint.iteration}
+    return GeneratorSource(generator, cell_id, bench.device, config["seed"], detail), subject
+
+
+def checkpoint_classes(checkpoint: Checkpoint) -> Classes:
+    """The classes of the data set that a checkpoint was trained on."""
+    stored = checkpoint.classes
+    return Classes(tuple(stored["names"]), stored["void"], tuple((r, g, b) for r, g, b in stored["palette"]))
+
+
+def load_generator(checkpoint: Checkpoint, device: torch.device) -> torch.nn.Module:
+    """The generator of a checkpoint, on a device, in eval mode."""
+    config = checkpoint.config
+    encoding = suite_encoding(config, checkpoint_classes(checkpoint))
+    generator = build_generator(config, encoding.spec, encoding.size)
+    load_into(generator, checkpoint.networks["generator"], where="checkpoint")
+    return generator.to(device).eval()
+
+
+def make_fabric(device: torch.device, precision: str) -> Fabric:
+    """Fabric for this process, or for all processes of a torchrun (DDP: nccl on GPUs, gloo on CPUs)."""
+    chosen: Any = "bf16-mixed" if precision == "bf16" else "32-true"
+    accelerator = "cuda" if device.type == "cuda" else "cpu"
+    world = int(os.environ.get("WORLD_SIZE", "1"))
+    if world == 1:
+        fabric = Fabric(accelerator=accelerator, devices=1, precision=chosen)
+    else:
+        local = int(os.environ.get("LOCAL_WORLD_SIZE", world))
+        fabric = Fabric(
+            accelerator=accelerator, devices=local, num_nodes=world // local, strategy="ddp", precision=chosen
+        )
+    fabric.launch()
+    return fabric
+
+
+class only_process:  # noqa: N801  # reads as a statement: with only_process(folder, say)
+    """Hold a cell's folder while training in it; wait, and say so, while another process does."""
+
+    def __init__(self, folder: Path, say: Callable[[str], None]) -> None:
+        self._lock = FileLock(folder / "training.lock")
+        self._owner = folder / "training.owner"
+        self._say = say
+
+    def __enter__(self) -> None:
+        try:
+            self._lock.acquire(timeout=0)
+        except Timeout:
+            owner = self._owner.read_text(encoding="utf-8").strip() if self._owner.is_file() else "another process"
+            self._say(f"waiting: {owner} is training this cell")
+            self._lock.acquire()
+        write_text(self._owner, f"process {os.getpid()} on {socket.gethostname()}\n")
+
+    def __exit__(self, *error: object) -> None:
+        self._owner.unlink(missing_ok=True)
+        self._lock.release()

@@ -1,0 +1,1 @@
+"""Confusion, Fréchet distances, resampling statistics: numpy and scipy on plain arrays."""

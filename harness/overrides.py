@@ -1,0 +1,23 @@
+"""`--set` pairs: dotted names and values."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import yaml
+
+from harness.errors import UserError
+
+
+def parse_set(pairs: list[str]) -> dict[str, Any]:
+    """`--set generator.ngf=32` pairs to dotted names and values; a value is read as YAML."""
+    parsed: dict[str, Any] = {}
+    for pair in pairs:
+        key, equals, text = pair.partition("=")
+        if not equals or not key:
+            raise UserError(f"'{pair}' is no override", where="--set", mend="write NAME=VALUE, as in generator.ngf=32")
+        try:
+            parsed[key.strip()] = yaml.safe_load(text)
+        except yaml.YAMLError as error:
+            raise UserError(f"cannot read the value of '{pair}'", where="--set", mend="a number, word or [list]") from error
+    return parsed

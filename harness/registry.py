@@ -1,0 +1,128 @@
+"""One place for all registries, each an mmengine Registry.
+
+A registry entry is a class or a function under a name. The built-in entries live in the packages
+named in `_HOMES`; their modules are imported the first time a registry is asked, so a new entry is
+a new file. A user's package adds entries of its own: `import_plugin` (the command's `--import`), or
+an entry point in the group `spadebench.plugins`.
+"""
+
+from __future__ import annotations
+
+import importlib
+import importlib.util
+import inspect
+import pkgutil
+import sys
+from collections.abc import Mapping
+from importlib.metadata import entry_points
+from pathlib import Path
+from typing import Any
+
+from mmengine.registry import Registry
+
+from harness.errors import UserError, did_you_mean
+
+METHODS = Registry("method", scope="spadebench")
+GENERATORS = Registry("generator", scope="spadebench")
+DISCRIMINATORS = Registry("discriminator", scope="spadebench")
+ENCODERS = Registry("encoder", scope="spadebench")
+NORMS = Registry("norm", scope="spadebench")
+DATASETS = Registry("data set", scope="spadebench")
+SEGMENTERS = Registry("segmenter", scope="spadebench")
+FEATURES = Registry("feature net", scope="spadebench")
+PERCEPTUAL = Registry("perceptual net", scope="spadebench")
+SUITES = Registry("suite", scope="spadebench")
+GRIDS = Registry("grid", scope="spadebench")
+
+_HOMES = {
+    "method": ("baselines",),
+    "generator": ("baselines",),
+    "discriminator": ("baselines",),
+    "encoder": ("baselines",),
+    "norm": ("baselines",),
+    "data set": ("harness.data",),
+    "segmenter": ("harness.segmenters",),
+    "feature net": ("harness.features",),
+    "perceptual net": ("harness.features",),
+    "suite": ("harness.suites",),
+    "grid": ("ablations",),
+}
+PLUGIN_GROUP = "spadebench.plugins"
+_discovered: set[str] = set()
+
+
+def _discover(registry: Registry) -> None:
+    """Import the modules in which the entries of `registry` live, once."""
+    for package in _HOMES.get(registry.name, ()):
+        if package in _discovered:
+            continue
+        _discovered.add(package)
+        home = importlib.import_module(package)
+        for module in pkgutil.walk_packages(home.__path__, prefix=f"{package}."):
+            importlib.import_module(module.name)
+    if PLUGIN_GROUP not in _discovered:
+        _discovered.add(PLUGIN_GROUP)
+        for point in entry_points(group=PLUGIN_GROUP):
+            point.load()
+
+
+def names(registry: Registry) -> list[str]:
+    """The names of a registry's entries, sorted."""
+    _discover(registry)
+    return sorted(registry.module_dict)
+
+
+def lookup(registry: Registry, name: str) -> Any:
+    """The entry under `name`. Raises UserError with the nearest names where there is none."""
+    _discover(registry)
+    entry = registry.module_dict.get(name)
+    if entry is None:
+        raise UserError(f"unknown {registry.name} '{name}'", mend=did_you_mean(name, registry.module_dict))
+    return entry
+
+
+def options(registry: Registry, name: str, given: Mapping[str, Any], skip: int = 0) -> dict[str, Any]:
+    """All options of an entry: its defaults, with `given` over them.
+
+    The first `skip` parameters of the entry are what the engine passes, and no options. Raises
+    UserError for an option that the entry does not have, or lacks a value for.
+    """
+    entry = lookup(registry, name)
+    parameters = list(inspect.signature(entry).parameters.values())[skip:]
+    known = {p.name: p.default for p in parameters}
+    for key in given:
+        if key not in known:
+            raise UserError(
+                f"{registry.name} '{name}' has no option '{key}'", mend=did_you_mean(key, known)
+            )
+    resolved = {**known, **given}
+    for key, value in resolved.items():
+        if value is inspect.Parameter.empty:
+            raise UserError(f"{registry.name} '{name}' needs the option '{key}'")
+    return resolved
+
+
+def import_plugin(name: str) -> None:
+    """Import a user's code that registers entries: a module name, or the path of a .py file.
+
+    This runs the code: it is called only for what the user names as code.
+    """
+    path = Path(name)
+    try:
+        if path.suffix == ".py":
+            if not path.is_file():
+                raise UserError("no such file", where=name, mend="--import takes a module name or a .py file")
+            module_name = path.stem
+            if module_name in sys.modules:
+                return
+            spec = importlib.util.spec_from_file_location(module_name, path)
+            assert spec is not None and spec.loader is not None
+            module = importlib.util.module_from_spec(spec)
+            sys.modules[module_name] = module
+            spec.loader.exec_module(module)
+        else:
+            importlib.import_module(name)
+    except ModuleNotFoundError as error:
+        raise UserError(
+            f"cannot import '{error.name}'", where=f"--import {name}", mend="install it, or run where it can be found"
+        ) from error

@@ -1,0 +1,1 @@
+"""Segmenters: nets that read an image back into labels. One file each."""

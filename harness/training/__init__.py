@@ -1,0 +1,1 @@
+"""The adversarial step, losses, schedules and checkpoints."""

@@ -1,0 +1,1 @@
+"""Tables from records: Table and Cell, renderers, figures. Needs no torch."""

@@ -1,0 +1,155 @@
+"""Records read from a folder and picked for the rows of a grid.
+
+Works on plain dicts with the keys of docs/record-schema.md, so that a report needs nothing that
+trains or scores.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from ablations.grid import Grid, GridRow
+from harness.errors import UserError
+
+SCHEMA = 1
+PHOTOS = "photos"  # the method of the ceiling row's record
+
+_MEND = "delete the record and run its cell again"
+_NONE = type(None)
+# What the reports read. Keys of a dotted name are looked up one after another.
+_KEYS: dict[str, tuple[type, ...]] = {
+    "id": (str,),
+    "method": (str,),
+    "title": (str,),
+    "suite": (str,),
+    "seed": (int, _NONE),
+    "config": (dict, _NONE),
+    "protocol.segmentation.signature": (str,),
+    "protocol.segmentation.hash": (str,),
+    "protocol.distance.signature": (str,),
+    "protocol.distance.hash": (str,),
+    "scores": (dict,),
+    "cost": (dict,),
+    "notes": (list,),
+    "provenance.finished": (str,),
+    "provenance.spadebench": (str,),
+}
+
+Record = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Picked:
+    """The records behind one row, in the order of the grid's seeds; `missing`: seeds without one.
+
+    row: None for the ceiling row, which has one record and no seed.
+    """
+
+    row: GridRow | None
+    records: tuple[Record, ...]
+    missing: tuple[int, ...] = ()
+
+
+def read_records(folder: Path) -> list[Record]:
+    """All records of `folder/records/`, by file name; none where there is no such folder yet.
+
+    Raises UserError naming the file where one is broken, of another schema, or lacks a key.
+    """
+    files = sorted((folder / "records").glob("*.json"))
+    # A name that starts with a dot is a file that somebody is still writing.
+    return [read_record(path) for path in files if not path.name.startswith(".")]
+
+
+def read_record(path: Path) -> Record:
+    """One record, checked. Raises UserError as read_records."""
+    try:
+        record = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError, RecursionError) as error:
+        raise UserError(f"cannot read this record: {error}", where=str(path), mend=_MEND) from error
+    if not isinstance(record, dict):
+        raise UserError("a record is a JSON object", where=str(path), mend=_MEND)
+    if record.get("schema") != SCHEMA:
+        raise UserError(
+            f"record of schema {record.get('schema')}, this version reads {SCHEMA}",
+            where=str(path),
+            mend="use the version that wrote it",
+        )
+    if not isinstance(record.get("status"), str):
+        raise UserError("record lacks 'status'", where=str(path), mend=_MEND)
+    if record["status"] == "done":
+        _check(record, str(path))
+    return record
+
+
+def select(records: Iterable[Record], grid: Grid, suite: str) -> list[Picked]:
+    """For each row of the grid, and last for its ceiling, the latest finished record of each seed.
+
+    A record belongs to a row where method, suite, seed and the user's overrides are equal and its
+    training started from no other checkpoint; all else being equal the one that finished last is
+    taken (paper.md has no say here: a cell may be scored again).
+    """
+    latest: dict[str, Record] = {}
+    for record in records:
+        if record["status"] != "done" or record["suite"] != suite:
+            continue
+        key = _key(record)
+        if key is not None and (key not in latest or _age(record) > _age(latest[key])):
+            latest[key] = record
+    picked = []
+    for row in grid.methods:
+        keys = {seed: _cell_key(row.name, seed, grid.overrides(row)) for seed in grid.seeds}
+        found = tuple(latest[key] for key in keys.values() if key in latest)
+        picked.append(Picked(row, found, tuple(seed for seed, key in keys.items() if key not in latest)))
+    if grid.ceiling:
+        picked.append(Picked(None, (latest[PHOTOS],) if PHOTOS in latest else ()))
+    return picked
+
+
+def finished(record: Record) -> datetime:
+    """When a record was finished. Raises UserError where the record does not say it as ISO 8601."""
+    text = record["provenance"]["finished"]
+    try:
+        when = datetime.fromisoformat(text)
+    except ValueError as error:
+        raise UserError(f"'{text}' is no ISO 8601 time", where=f"record {record['id']}", mend=_MEND) from error
+    return when if when.tzinfo else when.replace(tzinfo=UTC)
+
+
+def _age(record: Record) -> tuple[datetime, str]:
+    return finished(record), record["id"]
+
+
+def _key(record: Record) -> str | None:
+    """What tells this record from others of its suite; None for one that no grid has asked for."""
+    if record["method"] == PHOTOS:
+        return PHOTOS
+    config = record["config"]
+    if config is None or record["seed"] is None or config.get("init_from") is not None:
+        return None
+    return _cell_key(record["method"], record["seed"], config["overrides"])
+
+
+def _cell_key(method: str, seed: int, overrides: dict[str, Any]) -> str:
+    # One round through JSON, as the record made, and 1 and 1.0 are one number.
+    plain = json.loads(json.dumps(overrides), parse_int=float)
+    return json.dumps([method, seed, plain], sort_keys=True)
+
+
+def _check(record: Record, where: str) -> None:
+    for name, kinds in _KEYS.items():
+        value: Any = record
+        for part in name.split("."):
+            if not isinstance(value, dict) or part not in value:
+                raise UserError(f"record lacks '{name}'", where=where, mend=_MEND)
+            value = value[part]
+        if not isinstance(value, kinds) or isinstance(value, bool):
+            raise UserError(f"'{name}' of this record is a {type(value).__name__}", where=where, mend=_MEND)
+    if record["config"] is not None and not isinstance(record["config"].get("overrides"), dict):
+        raise UserError("record lacks 'config.overrides'", where=where, mend=_MEND)
+    if not all(isinstance(note, str) for note in record["notes"]):
+        raise UserError("'notes' of this record are not all text", where=where, mend=_MEND)

@@ -1,0 +1,44 @@
+"""A Table as Markdown (GitHub's tables)."""
+
+from __future__ import annotations
+
+import re
+
+from reports.layout import full_caption, lay_out, superscript
+from reports.table import Table, clean
+
+# A colon or an at sign is only special before a word (:smile:, @somebody).
+_SPECIAL = re.compile(r"([\\`*_\[\]<>|~&$]|[:@](?=\w))")
+_LINE_START = re.compile(r"^(?:([-+=#])(?=[-=#\s]|$)|(\d+)([.)])(?=\s|$))")
+
+
+def render_markdown(table: Table) -> str:
+    """Title, caption, the table, footnotes, and the protocol signatures in code spans."""
+    layout = lay_out(table)
+    heads = ["Method", *(escape(head) for head in layout.heads)]
+    lines = [f"**{escape(table.title)}** {escape(full_caption(table))}", ""]
+    lines.append("| " + " | ".join(heads) + " |")
+    lines.append("|" + "|".join([":--", *("--:" for _ in heads[1:])]) + "|")
+    for line in layout.lines:
+        title = escape(line.title) + superscript(line.marks)
+        figures = [escape(entry.text) + superscript(entry.marks) for entry in line.entries]
+        lines.append("| " + " | ".join([f"*{title}*" if line.ceiling else title, *figures]) + " |")
+    lines.append("")
+    lines += [f"- {superscript((i,))} {escape(note)}" for i, note in enumerate(layout.footnotes, 1)]
+    lines += [f"- {escape(note)}" for note in table.notes]
+    lines += [f"- {code(signature)}" for signature in table.signatures]
+    return "\n".join(lines).rstrip() + "\n"
+
+
+def escape(text: str) -> str:
+    """Text that Markdown shows as it is, inside a paragraph, a list item or a table cell."""
+    escaped = _SPECIAL.sub(r"\\\1", clean(text))
+    return _LINE_START.sub(lambda m: f"\\{m[1]}" if m[1] else f"{m[2]}\\{m[3]}", escaped)
+
+
+def code(text: str) -> str:
+    """A code span whose fence is longer than any run of backticks in it."""
+    text = clean(text)
+    fence = "`" * (max((len(run) for run in re.findall("`+", text)), default=0) + 1)
+    pad = " " if text.startswith("`") or text.endswith("`") else ""
+    return f"{fence}{pad}{text}{pad}{fence}"
