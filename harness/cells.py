@@ -197,7 +197,9 @@ def _set(tree: dict[str, Any], key: str, value: Any) -> None:
         number = isinstance(before, float) and isinstance(value, int) and not isinstance(value, bool)
         if number:
             value = float(value)
-        elif type(value) is not type(before) and not (isinstance(before, (list, tuple)) and isinstance(value, (list, tuple))):
+        elif type(value) is not type(before) and not (
+            isinstance(before, (list, tuple)) and isinstance(value, (list, tuple))
+        ):
             raise UserError(
                 f"{key} takes {_kind(before)}, not {value!r}", where="--set", mend=f"its default is {before!r}"
             )

@@ -17,7 +17,19 @@ def parse_set(pairs: list[str]) -> dict[str, Any]:
         if not equals or not key:
             raise UserError(f"'{pair}' is no override", where="--set", mend="write NAME=VALUE, as in generator.ngf=32")
         try:
-            parsed[key.strip()] = yaml.safe_load(text)
+            parsed[key.strip()] = _number(yaml.safe_load(text))
         except yaml.YAMLError as error:
-            raise UserError(f"cannot read the value of '{pair}'", where="--set", mend="a number, word or [list]") from error
+            raise UserError(
+                f"cannot read the value of '{pair}'", where="--set", mend="a number, word or [list]"
+            ) from error
     return parsed
+
+
+def _number(value: Any) -> Any:
+    """1e-4 as a number, which YAML 1.1 takes for a word."""
+    if not isinstance(value, str):
+        return value
+    try:
+        return float(value)
+    except ValueError:
+        return value

@@ -83,7 +83,9 @@ def read_record(path: Path) -> dict[str, Any]:
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError, json.JSONDecodeError) as error:
-        raise UserError("cannot read this record, it is broken", where=str(path), mend="delete it and run again") from error
+        raise UserError(
+            "cannot read this record, it is broken", where=str(path), mend="delete it and run again"
+        ) from error
     if not isinstance(content, Mapping) or content.get("schema") != SCHEMA:
         found = content.get("schema") if isinstance(content, Mapping) else None
         raise UserError(f"record schema {found} is not {SCHEMA}", where=str(path), mend="use the version that wrote it")

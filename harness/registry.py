@@ -92,9 +92,7 @@ def options(registry: Registry, name: str, given: Mapping[str, Any], skip: int =
     known = {p.name: p.default for p in parameters}
     for key in given:
         if key not in known:
-            raise UserError(
-                f"{registry.name} '{name}' has no option '{key}'", mend=did_you_mean(key, known)
-            )
+            raise UserError(f"{registry.name} '{name}' has no option '{key}'", mend=did_you_mean(key, known))
     resolved = {**known, **given}
     for key, value in resolved.items():
         if value is inspect.Parameter.empty:
@@ -116,7 +114,8 @@ def import_plugin(name: str) -> None:
             if module_name in sys.modules:
                 return
             spec = importlib.util.spec_from_file_location(module_name, path)
-            assert spec is not None and spec.loader is not None
+            assert spec is not None
+            assert spec.loader is not None
             module = importlib.util.module_from_spec(spec)
             sys.modules[module_name] = module
             spec.loader.exec_module(module)

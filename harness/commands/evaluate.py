@@ -16,7 +16,9 @@ def evaluate(
     suite: o.Suite,
     checkpoint: Annotated[Path | None, typer.Option("--checkpoint", "-c", help="Checkpoint of a training.")] = None,
     images: Annotated[Path | None, typer.Option(help="Folder of images, each named after its sample.")] = None,
-    photos: Annotated[bool, typer.Option("--photos", help="The real photos: what a perfect generator would get.")] = False,
+    photos: Annotated[
+        bool, typer.Option("--photos", help="The real photos: what a perfect generator would get.")
+    ] = False,
     title: Annotated[str | None, typer.Option(help="How the row is printed, for --images.")] = None,
     features: Annotated[
         str | None, typer.Option(help="Feature nets, comma-separated, or none; default: the suite's that are at hand.")

@@ -38,6 +38,7 @@ def generate(
     if (labels is None) == (split is None):
         raise UserError("give --labels FOLDER or --split NAME, one of them", where="generate")
     from harness.cells import load_suite
+    from harness.data.base import DataSet
     from harness.data.loading import scoring_batches
     from harness.data.pairs import PairedFiles, find_pairs
     from harness.evaluation.evaluate import Places, exact_arithmetic, open_data
@@ -49,6 +50,7 @@ def generate(
 
     loaded = load_checkpoint(checkpoint)
     classes = checkpoint_classes(loaded)
+    dataset: DataSet
     if labels is not None:
         dataset = PairedFiles(labels, classes, find_pairs(labels, None, instances))
     else:

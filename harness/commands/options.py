@@ -17,6 +17,12 @@ Seed = Annotated[int, typer.Option(help="Seed of weights, batches and noise.", m
 Set = Annotated[
     list[str] | None, typer.Option("--set", help="Override by dotted name, as in generator.ngf=32; may be repeated.")
 ]
+RowSet = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--set", help="Override as in generator.ngf=32, or spade:generator.ngf=32 for one row; may be repeated."
+    ),
+]
 Budget = Annotated[str | None, typer.Option(help="Length of training: 2000it (iterations) or 50ep (epochs).")]
 Out = Annotated[Path, typer.Option("--out", "-o", help="Folder of cells, records and reports.")]
 DataRoot = Annotated[Path | None, typer.Option(help="Folder of data sets [env: SPADEBENCH_DATA].")]
@@ -25,11 +31,14 @@ Device = Annotated[str | None, typer.Option(help="cpu, cuda or cuda:1; default: 
 Workers = Annotated[int, typer.Option(help="Loader threads; they change no number.", min=0)]
 ScoreBatch = Annotated[int, typer.Option(help="Images scored at a time.", min=1)]
 Import = Annotated[
-    list[str] | None, typer.Option("--import", help="Your code to import first: a module or a .py file; may be repeated.")
+    list[str] | None,
+    typer.Option("--import", help="Your code to import first: a module or a .py file; may be repeated."),
 ]
 Json = Annotated[bool, typer.Option("--json", help="JSON on stdout; progress stays on stderr.")]
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Say what would be done, and do nothing.")]
-CheckpointEvery = Annotated[int | None, typer.Option(help="Iterations between checkpoints; default: ten in all.", min=1)]
+CheckpointEvery = Annotated[
+    int | None, typer.Option(help="Iterations between checkpoints; default: ten in all.", min=1)
+]
 Keep = Annotated[int, typer.Option(help="Checkpoints kept.", min=1)]
 
 

@@ -9,8 +9,8 @@ from typing import Annotated, Any
 import typer
 
 from harness.commands import options as o
+from harness.commands.grids import chosen_grid
 from harness.commands.progress import bar, say
-from harness.errors import UserError
 
 
 def run(
@@ -18,7 +18,7 @@ def run(
     suite: Annotated[str | None, typer.Option("--suite", "-s", help="Suite; default: the grid's own.")] = None,
     methods: Annotated[str | None, typer.Option(help="Only these rows, or these methods, comma-separated.")] = None,
     seeds: Annotated[int | None, typer.Option(help="Number of seeds, from 0; default: the grid's own.", min=1)] = None,
-    overrides: o.Set = None,
+    overrides: o.RowSet = None,
     budget: o.Budget = None,
     features: Annotated[str | None, typer.Option(help="Feature nets, comma-separated, or none.")] = None,
     out: o.Out = Path("runs"),
@@ -40,24 +40,17 @@ def run(
       spadebench run table1 --suite toyscapes --methods spade --budget 20it --out demo
     """
     o.import_user_code(user_code)
-    from ablations.grid import load_grid
-    from harness.cells import resolve
+    from harness.cells import load_suite, resolve
     from harness.evaluation.evaluate import Places, open_bench, record_id
     from harness.launch.cell import Machine, Watch, run_cell, run_photos
     from harness.records import Store
     from harness.training.loop import LoopOptions
 
-    loaded = select_rows(load_grid(grid), methods)
-    suite_name = suite or (loaded.suites[0] if loaded.suites else None)
-    if suite_name is None:
-        raise UserError("this grid names no suite", where=grid, mend="add --suite toyscapes")
-    chosen, given = o.suite_and_overrides(suite_name, overrides)
+    loaded, suite_name = chosen_grid(grid, suite, methods, seeds, overrides)
+    chosen = load_suite(suite_name)
     places = Places(data_root, weights_root, out / "cache")
-    given = o.with_budget(given, budget, chosen, places)
-    loaded = replace(loaded, set={**loaded.set, **given}, seeds=tuple(range(seeds)) if seeds else loaded.seeds)
-    cells = [
-        resolve(row.name, chosen, seed, loaded.overrides(row)) for row in loaded.methods for seed in loaded.seeds
-    ]
+    loaded = replace(loaded, set=o.with_budget(dict(loaded.set), budget, chosen, places))
+    cells = [resolve(row.name, chosen, seed, loaded.overrides(row)) for row in loaded.methods for seed in loaded.seeds]
     named = None if features is None else [n.strip() for n in features.split(",") if n.strip() not in ("", "none")]
     bench = open_bench(chosen, places, o.device_of(device), features=named, say=say)
     store = Store(out)
@@ -87,36 +80,19 @@ def run(
     _report(loaded, chosen.name, records, out, as_json)
 
 
-def select_rows(grid: Any, methods: str | None) -> Any:
-    """The grid with the rows named, by label or method; names that no row has are added as methods."""
-    if methods is None:
-        return grid
-    from ablations.grid import GridRow
-
-    rows = []
-    for name in (n.strip() for n in methods.split(",")):
-        if not name:
-            raise UserError("an empty name", where=f"--methods {methods}", mend="write spade,pix2pixhd")
-        found = [row for row in grid.methods if name in (row.label, row.name)]
-        rows += found or [GridRow(name)]
-    return replace(grid, methods=tuple(rows))
-
-
 def _report(grid: Any, suite: str, records: list[dict[str, Any]], out: Path, as_json: bool) -> None:
+    from rich.console import Console
+
     from reports.build import build_table
-    from reports.render_json import render_json
-    from reports.render_terminal import print_table
+    from reports.render_json import as_dict
+    from reports.render_terminal import render_terminal
     from reports.write import write_report
 
     table = build_table(grid, suite, records)
     files = write_report(table, out / "reports", f"{grid.name}-{suite}")
     if as_json:
-        import json
-
-        o.print_json(
-            {"records": records, "table": json.loads(render_json(table)), "files": {k: str(v) for k, v in files.items()}}
-        )
+        o.print_json({"records": records, "table": as_dict(table), "files": {k: str(v) for k, v in files.items()}})
         return
-    print_table(table)
+    Console().print(render_terminal(table))
     for kind, path in files.items():
         say(f"{kind}: {path}")

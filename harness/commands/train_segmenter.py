@@ -15,7 +15,9 @@ from harness.errors import UserError
 def train_segmenter(
     suite: Annotated[str, typer.Argument(help="Suite whose segmenter is trained: toyscapes.")],
     out: Annotated[Path, typer.Option("--out", "-o", help="Weight file to write; its record is put beside it.")],
-    iterations: Annotated[int | None, typer.Option(help="Training steps; default: those of the shipped weights.", min=1)] = None,
+    iterations: Annotated[
+        int | None, typer.Option(help="Training steps; default: those of the shipped weights.", min=1)
+    ] = None,
     seed: o.Seed = 0,
     as_json: o.Json = False,
     dry_run: o.DryRun = False,
@@ -28,7 +30,8 @@ def train_segmenter(
     """
     if suite != "toyscapes":
         raise UserError(
-            f"no segmenter is trained for suite '{suite}'", mend="only toyscapes has one of its own; others use released weights"
+            f"no segmenter is trained for suite '{suite}'",
+            mend="only toyscapes has one of its own; others use released weights",
         )
     from harness.segmenters.toyscapes_training import train_toyscapes_segmenter
 

@@ -64,8 +64,11 @@ class Classes:
 class DataSet(Protocol):
     """A split of a data set; sample order is the order of `names`, which is sorted."""
 
-    classes: Classes
-    names: Sequence[str]
+    @property
+    def classes(self) -> Classes: ...
+
+    @property
+    def names(self) -> Sequence[str]: ...
 
     def __len__(self) -> int: ...
 

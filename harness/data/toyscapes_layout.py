@@ -68,7 +68,9 @@ class Layout:
     def wiggle(self, t: Array, first: int) -> Array:
         """A smooth line without order, -1 .. 1."""
         p = self.phases
-        return 0.55 * wave(t * 0.9 + p[first]) + 0.3 * wave(t * 2.1 + p[first + 1]) + 0.15 * wave(t * 4.7 + p[first + 2])
+        return (
+            0.55 * wave(t * 0.9 + p[first]) + 0.3 * wave(t * 2.1 + p[first + 1]) + 0.15 * wave(t * 4.7 + p[first + 2])
+        )
 
     def ground(self, x: Array, y: Array) -> Array:
         """The ground with its hills; what is not ground is mountain or sky."""

@@ -40,7 +40,9 @@ def render(seed: int, split: str, index: int, size: tuple[int, int] = (64, 64), 
     check_size(size)
 
     def stream(purpose: int, *more: int) -> np.random.Generator:
-        return np.random.Generator(np.random.PCG64(np.random.SeedSequence([seed, SPLITS[split], index, purpose, *more])))
+        return np.random.Generator(
+            np.random.PCG64(np.random.SeedSequence([seed, SPLITS[split], index, purpose, *more]))
+        )
 
     placing, colouring = stream(_LAYOUT), stream(_TEXTURE, style)
     layout = draw_layout(placing, aspect=size[1] / size[0])
@@ -51,4 +53,6 @@ def render(seed: int, split: str, index: int, size: tuple[int, int] = (64, 64), 
     # Two uniform draws make a triangle, near enough to a camera's noise.
     photo = canvas.photo + (grain[0] - grain[1]) * np.float32(0.018)
     bytes_ = (np.clip(photo, 0, 1) * 255 + 0.5).astype(np.uint8)
-    return Sample(f"{split}_{index:05d}", canvas.label, np.ascontiguousarray(bytes_.transpose(1, 2, 0)), canvas.instance)
+    return Sample(
+        f"{split}_{index:05d}", canvas.label, np.ascontiguousarray(bytes_.transpose(1, 2, 0)), canvas.instance
+    )

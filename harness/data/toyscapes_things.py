@@ -126,7 +126,10 @@ def _house(canvas: Canvas, thing: Thing, rng: np.random.Generator, p: Array, q: 
     put(_box(p, q, 0.2, 0.3, peak - 0.12, peak + 0.12), rgb(0.50, 0.30, 0.25) * gable)
     put(_box(p, q, edge - 0.01, 0.5, -0.03, wall + 0.01), paint * planks * long_side)
     put(_polygon(p, q, (-0.5, -0.03), (-0.5, wall), (top, peak), (edge, wall), (edge, -0.03)), paint * planks * gable)
-    put(_polygon(p, q, (top, peak + 0.03), (0.44, peak), (0.55, wall - 0.03), (edge + 0.01, wall - 0.03)), covered * long_side)
+    put(
+        _polygon(p, q, (top, peak + 0.03), (0.44, peak), (0.55, wall - 0.03), (edge + 0.01, wall - 0.03)),
+        covered * long_side,
+    )
     put(_polygon(p, q, (-0.56, wall - 0.06), (-0.56, wall), (top, peak + 0.04), (top, peak - 0.03)), covered * 0.75)
     lamp = float(style.dark > 0.3)
     glass = mix(rgb(0.22, 0.28, 0.38), rgb(1.0, 0.84, 0.45), lamp)
@@ -154,4 +157,7 @@ def _boat(canvas: Canvas, thing: Thing, rng: np.random.Generator, p: Array, q: A
     put(_box(p, q, -0.035, 0.01, 0.1, 1.0), rgb(0.35, 0.25, 0.18))
     put(main, sail * belly)
     put(jib, sail * belly * 0.9)
-    put(_polygon(p, q, (-0.32, -0.02), (-0.46, 0.16), (0.44, 0.16), (0.34, -0.02)), hull * (0.8 + 1.6 * np.clip(q, 0, 0.16)))
+    put(
+        _polygon(p, q, (-0.32, -0.02), (-0.46, 0.16), (0.44, 0.16), (0.34, -0.02)),
+        hull * (0.8 + 1.6 * np.clip(q, 0, 0.16)),
+    )

@@ -303,6 +303,8 @@ def _loss_notes(bench: Bench, subject: Subject) -> list[str]:
     if used == bench.segmenter.name:
         notes.append(f"the scoring segmenter {used} was the perceptual loss of the training")
     notes += [
-        f"the feature net of {net.key} was the perceptual loss of the training" for net in bench.nets if net.name == used
+        f"the feature net of {net.key} was the perceptual loss of the training"
+        for net in bench.nets
+        if net.name == used
     ]
     return notes

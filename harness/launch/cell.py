@@ -80,7 +80,9 @@ def train_cell(
         return train(cell, dataset, folder, fabric, net, init_from, loop, watch.training)
 
 
-def score_cell(cell: Cell, checkpoint: Path, bench: Bench, store: Store, machine: Machine, watch: Watch) -> dict[str, Any]:
+def score_cell(
+    cell: Cell, checkpoint: Path, bench: Bench, store: Store, machine: Machine, watch: Watch
+) -> dict[str, Any]:
     """Score the final checkpoint of a cell and save the record."""
     loaded = load_checkpoint(checkpoint)
     source, subject = generator_subject(loaded, bench, cell_id=cell.id)
@@ -119,9 +121,7 @@ def run_photos(bench: Bench, store: Store, machine: Machine, watch: Watch) -> tu
     return record.as_dict(), False
 
 
-def generator_subject(
-    checkpoint: Checkpoint, bench: Bench, cell_id: str
-) -> tuple[GeneratorSource, Subject]:
+def generator_subject(checkpoint: Checkpoint, bench: Bench, cell_id: str) -> tuple[GeneratorSource, Subject]:
     """A checkpoint's generator as an image source, and its words for the record.
 
     Raises UserError where the checkpoint was trained for other label maps than the suite's.

@@ -123,7 +123,8 @@ def load_into(network: torch.nn.Module, state: Mapping[str, torch.Tensor], where
         first += [f"{k} is {tuple(state[k].shape)}, not {tuple(own[k].shape)}" for k in shapes]
         count = len(first)
         raise UserError(
-            f"the weights do not fit this method: {'; '.join(first[:3])}" + (f"; {count - 3} more" if count > 3 else ""),
+            f"the weights do not fit this method: {'; '.join(first[:3])}"
+            + (f"; {count - 3} more" if count > 3 else ""),
             where=where,
             mend="name the method and options that it was trained with",
         )

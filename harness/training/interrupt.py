@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 
-class Interrupted(Exception):
+class Interrupted(Exception):  # noqa: N818  # no error: it did what it was asked
     """Training was asked to stop and did, at a checkpoint."""
 
     def __init__(self, checkpoint: Path, iteration: int) -> None:

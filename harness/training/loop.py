@@ -58,7 +58,7 @@ def train(
     fabric: Fabric,
     perceptual_net: PerceptualNet | None = None,
     init_from: Checkpoint | None = None,
-    loop: LoopOptions = LoopOptions(),  # noqa: B008  # frozen
+    loop: LoopOptions = LoopOptions(),  # frozen
     progress: Progress | None = None,
 ) -> Path:
     """Train a cell in its folder, from its last checkpoint if it has one; returns the final checkpoint.
@@ -93,7 +93,9 @@ def train(
             iteration=iteration,
             networks={name: _cpu(network.state_dict()) for name, network in networks.named().items()},
             optimisers={
-                name: _cpu(o.state_dict()) for name, o in (("generator", g_optimiser), ("discriminator", d_optimiser)) if o
+                name: _cpu(o.state_dict())
+                for name, o in (("generator", g_optimiser), ("discriminator", d_optimiser))
+                if o
             },
             seconds=start.seconds + time.perf_counter() - began,
             peak_memory=max(start.peak_memory, peak_memory(fabric.device)),
@@ -113,9 +115,7 @@ def train(
         rank=fabric.global_rank,
         world=fabric.world_size,
     )
-    batches = training_batches(
-        source, start=start.iteration, iterations=schedule["iterations"], workers=loop.workers
-    )
+    batches = training_batches(source, start=start.iteration, iterations=schedule["iterations"], workers=loop.workers)
     path: Path | None = None
     try:
         with stop_requests() as stop:
@@ -239,7 +239,9 @@ def _optimisers(networks: Networks, options: dict[str, float]) -> tuple[torch.op
 def _set_up(fabric: Fabric, networks: Networks, g_optimiser: Any, d_optimiser: Any) -> tuple[Networks, Any, Any]:
     """Networks and optimisers behind Fabric: devices, precision, DDP."""
     wrapped = Networks(
-        *(fabric.setup_module(n) if n else None for n in (networks.generator, networks.discriminator, networks.encoder))
+        fabric.setup_module(networks.generator),
+        fabric.setup_module(networks.discriminator) if networks.discriminator is not None else None,
+        fabric.setup_module(networks.encoder) if networks.encoder is not None else None,
     )
     for network in wrapped.named().values():
         network.train()
@@ -265,9 +267,7 @@ def _bare(network: nn.Module | None) -> nn.Module | None:
     return getattr(network, "module", network)
 
 
-def _resume(
-    folder: Path, cell: Cell, data: str, networks: Networks, g_optimiser: Any, d_optimiser: Any
-) -> Checkpoint:
+def _resume(folder: Path, cell: Cell, data: str, networks: Networks, g_optimiser: Any, d_optimiser: Any) -> Checkpoint:
     """Load the newest checkpoint of the folder into everything; without one, a Checkpoint at step 0."""
     found = list_checkpoints(folder)
     if not found:

@@ -19,16 +19,11 @@ GanLoss = Literal["hinge", "least_squares"]
 
 def gan_generator(fake: Outputs, kind: GanLoss, over_scales: Literal["mean", "sum"]) -> Tensor:
     """Generator's GAN loss. hinge: -mean(logits); least squares: mean((logits - 1)^2)."""
-    if kind == "hinge":
-        losses = [-scale[-1].mean() for scale in fake]
-    else:
-        losses = [_squared(scale[-1], 1.0) for scale in fake]
+    losses = [-scale[-1].mean() if kind == "hinge" else _squared(scale[-1], 1.0) for scale in fake]
     return _over_scales(losses, over_scales)
 
 
-def gan_discriminator(
-    outputs: Outputs, real: bool, kind: GanLoss, over_scales: Literal["mean", "sum"]
-) -> Tensor:
+def gan_discriminator(outputs: Outputs, real: bool, kind: GanLoss, over_scales: Literal["mean", "sum"]) -> Tensor:
     """Discriminator's GAN loss on real or on fake images. hinge: mean(max(0, 1 ∓ logits))."""
     if kind == "hinge":
         sign = 1.0 if real else -1.0
@@ -40,8 +35,12 @@ def gan_discriminator(
 
 def feature_matching(fake: Outputs, real: Outputs) -> Tensor:
     """L1 between features of fake and real, all layers but the logits, divided by the number of scales."""
-    pairs = [(f, r) for f_scale, r_scale in zip(fake, real, strict=True) for f, r in zip(f_scale[:-1], r_scale[:-1])]
-    return torch.stack([F.l1_loss(f, r.detach()) for f, r in pairs]).sum() / len(fake)
+    matched = [
+        F.l1_loss(f, r.detach())
+        for on_fake, on_real in zip(fake, real, strict=True)
+        for f, r in zip(on_fake[:-1], on_real[:-1], strict=True)
+    ]
+    return torch.stack(matched).sum() / len(fake)
 
 
 def perceptual(fake: Tensor, real: Tensor, net: PerceptualNet) -> Tensor:

@@ -81,9 +81,7 @@ def discriminator_losses(
     }
 
 
-def discriminate(
-    discriminator: nn.Module, labels: LabelMap, fake: Tensor, real: Tensor
-) -> tuple[Outputs, Outputs]:
+def discriminate(discriminator: nn.Module, labels: LabelMap, fake: Tensor, real: Tensor) -> tuple[Outputs, Outputs]:
     """The discriminator's outputs on fake and on real images, from one pass over both."""
     outputs = discriminator(cat([labels, labels]), torch.cat([fake, real]))
     half = len(fake)

@@ -5,12 +5,15 @@ from __future__ import annotations
 import copy
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from ablations.grid import Grid, load_grid
+from reports.build import build_table
+from reports.table import Table
 
 SCORES = {
     "spade": {"miou": 0.6231, "accuracy": 0.8194, "fid": 71.84},
@@ -93,3 +96,16 @@ def save(tmp_path: Path) -> Callable[[dict[str, Any]], Path]:
         return path
 
     return write
+
+
+@pytest.fixture
+def table(full: list[dict[str, Any]], table1: Grid) -> Table:
+    return build_table(table1, "cityscapes", full)
+
+
+@pytest.fixture
+def plain(make: Callable[..., dict[str, Any]], table1: Grid) -> Table:
+    """A table that has nothing published."""
+    return build_table(
+        replace(table1, published=None), "toyscapes", [make(suite="toyscapes"), make("photos", "toyscapes")]
+    )

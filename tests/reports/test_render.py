@@ -7,26 +7,18 @@ import html.parser
 import io
 import json
 import re
-from collections.abc import Callable
 from dataclasses import replace
-from typing import Any
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from markdown_it import MarkdownIt
-from rich.console import Console
 
-from ablations.grid import Grid
 from reports import render_latex, render_markdown
-from reports.build import build_table
 from reports.layout import lay_out
-from reports.render_csv import FIELDS, render_csv
 from reports.render_html import render_html
-from reports.render_json import render_json
 from reports.render_latex import render_latex as latex
 from reports.render_markdown import render_markdown as markdown
-from reports.render_terminal import render_terminal
 from reports.table import Table, clean
 from reports.write import FORMATS
 
@@ -39,29 +31,9 @@ SIGNATURES = (
 )
 
 
-@pytest.fixture
-def table(full: list[dict[str, Any]], table1: Grid) -> Table:
-    return build_table(table1, "cityscapes", full)
-
-
-@pytest.fixture
-def plain(make: Callable[..., dict[str, Any]], table1: Grid) -> Table:
-    """A table that has nothing published."""
-    return build_table(
-        replace(table1, published=None), "toyscapes", [make(suite="toyscapes"), make("photos", "toyscapes")]
-    )
-
-
 def renamed(table: Table, name: str) -> Table:
     rows = (replace(table.rows[0], title=clean(name), notes=(clean(name),)), *table.rows[1:])
     return replace(table, rows=rows, title=name, caption=name, notes=(name,), signatures=(name,))
-
-
-def terminal(table: Table, width: int = 200) -> str:
-    console = Console(width=width, file=io.StringIO(), color_system=None)
-    console.print(render_terminal(table))
-    assert isinstance(console.file, io.StringIO)
-    return console.file.getvalue()
 
 
 class _Page(html.parser.HTMLParser):
@@ -261,41 +233,6 @@ def test_a_vicious_name_gets_through_every_format(table: Table, name: str, kind:
         assert next(csv.DictReader(io.StringIO(text)))["title"] == name
     if kind == "md":
         assert markdown_cells(text)[1][0].rstrip("¹²³") == name
-
-
-def test_csv_has_a_line_for_each_figure_with_all_digits(table: Table) -> None:
-    lines = list(csv.DictReader(io.StringIO(render_csv(table))))
-    assert len(lines) == len(table.rows) * len(table.columns)
-    assert tuple(lines[0]) == FIELDS
-    first = lines[0]
-    assert (first["row"], first["metric"], first["mean"], first["published"]) == ("spade", "miou", "0.6231", "0.623")
-    assert (first["records"], first["signature"]) == (table.rows[0].cells[0].records[0], SIGNATURES[0])
-    assert lines[2]["signature"] == SIGNATURES[1]
-
-
-def test_json_holds_fractions_seeds_records_and_both_figures(table: Table) -> None:
-    found = json.loads(render_json(table))
-    cell = found["rows"][0]["cells"]["miou"]
-    assert (cell["mean"], cell["values"], cell["seeds"]) == (0.6231, [0.6231], [0])
-    assert cell["published"]["value"] == 0.623
-    assert found["rows"][-1]["ceiling"] is True
-    assert found["signatures"] == list(table.signatures)
-    assert [column["key"] for column in found["columns"]] == ["miou", "accuracy", "fid"]
-
-
-def test_the_terminal_shows_figures_signatures_and_markup_as_it_is(table: Table) -> None:
-    text = terminal(renamed(table, "[red]x[/red] :smile:"))
-    assert "[red]x[/red] :smile:" in text
-    assert "71.8" in text
-    shown = terminal(table)
-    for signature in SIGNATURES:
-        assert signature in shown
-
-
-def test_a_narrow_terminal_still_shows_every_figure(plain: Table) -> None:
-    text = terminal(plain, width=40)
-    for figure in ("62.3", "81.9", "71.8"):
-        assert figure in text
 
 
 def _hand_made() -> Table:

@@ -60,9 +60,7 @@ def test_generator_gradients_equal_the_golden_ones(golden: Path, batch: tuple[La
     assert all(p.grad is None for p in discriminator.parameters()), "the generator's step left gradients in D"
 
 
-def test_discriminator_losses_and_gradients_equal_the_golden_ones(
-    golden: Path, batch: tuple[LabelMap, Tensor]
-) -> None:
+def test_discriminator_losses_and_gradients_equal_the_golden_ones(golden: Path, batch: tuple[LabelMap, Tensor]) -> None:
     expected = np.load(golden / "spade" / "losses.npz")
     generator, discriminator = fresh_networks()
     labels, photos = batch
@@ -119,13 +117,16 @@ def test_feature_matching_ignores_the_logits_and_gives_the_real_side_no_gradient
     assert fake.grad is not None
 
 
-@pytest.mark.parametrize(("kind", "real", "logit", "expected"), [
-    ("hinge", True, 0.0, 1.0),
-    ("hinge", True, 2.0, 0.0),
-    ("hinge", False, 2.0, 3.0),
-    ("least_squares", True, 0.5, 0.25),
-    ("least_squares", False, 0.5, 0.25),
-])
+@pytest.mark.parametrize(
+    ("kind", "real", "logit", "expected"),
+    [
+        ("hinge", True, 0.0, 1.0),
+        ("hinge", True, 2.0, 0.0),
+        ("hinge", False, 2.0, 3.0),
+        ("least_squares", True, 0.5, 0.25),
+        ("least_squares", False, 0.5, 0.25),
+    ],
+)
 def test_discriminator_gan_loss_of_one_logit(kind: losses.GanLoss, real: bool, logit: float, expected: float) -> None:
     outputs = [[torch.full((1, 1, 2, 2), logit)]] * 2
     assert losses.gan_discriminator(outputs, real, kind, "mean").item() == pytest.approx(expected)

@@ -1,0 +1,52 @@
+"""A grid with what the command line changes in it: rows, seeds, overrides. Needs no torch."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+from ablations.grid import Grid, GridRow, load_grid
+from harness.errors import UserError, did_you_mean
+from harness.overrides import parse_set
+
+
+def chosen_grid(
+    name: str, suite: str | None, methods: str | None, seeds: int | None, overrides: Sequence[str] | None
+) -> tuple[Grid, str]:
+    """The grid and the suite to run or report.
+
+    methods: comma-separated rows, by label or method; a name that no row has is added as a method.
+    seeds: their number. overrides: --set pairs; `row:name=value` is for one row alone.
+    """
+    grid = load_grid(name)
+    suite = suite or (grid.suites[0] if grid.suites else None)
+    if suite is None:
+        raise UserError("this grid names no suite", where=name, mend="add --suite toyscapes")
+    if methods is not None:
+        grid = replace(grid, methods=_rows(grid, methods))
+    if seeds is not None:
+        grid = replace(grid, seeds=tuple(range(seeds)))
+    for key, value in parse_set(list(overrides or ())).items():
+        row_name, colon, dotted = key.rpartition(":")
+        if not colon:
+            grid = replace(grid, set={**grid.set, key: value})
+            continue
+        known = [row.label or row.name for row in grid.methods]
+        if row_name not in known:
+            raise UserError(f"no row is called '{row_name}'", where=f"--set {key}", mend=did_you_mean(row_name, known))
+        rows = [
+            replace(row, set={**row.set, dotted: value}) if (row.label or row.name) == row_name else row
+            for row in grid.methods
+        ]
+        grid = replace(grid, methods=tuple(rows))
+    return grid, suite
+
+
+def _rows(grid: Grid, methods: str) -> tuple[GridRow, ...]:
+    rows: list[GridRow] = []
+    for name in (n.strip() for n in methods.split(",")):
+        if not name:
+            raise UserError("an empty name", where=f"--methods {methods}", mend="write spade,pix2pixhd")
+        found = [row for row in grid.methods if name in (row.label, row.name)]
+        rows += found or [GridRow(name)]
+    return tuple(rows)
