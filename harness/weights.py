@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import hashlib
 import os
+import pickle
+import warnings
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -58,20 +60,28 @@ def short_digest(path: Path) -> str:
 
 
 def load_state(path: Path) -> dict[str, Any]:
-    """The state dict in a torch file, on the CPU, without running code from the file.
+    """The mapping in a torch file, on the CPU, without running code from the file.
 
-    Raises UserError where the file is broken, holds code, or holds something other than a mapping.
+    Raises UserError where the file is missing or broken, holds more than tensors and plain values, or
+    holds something other than a mapping.
     """
     import torch  # here, so that finding a file stays light
 
+    if not path.is_file():
+        raise UserError("no such file", where=str(path))
     try:
-        state = torch.load(path, map_location="cpu", weights_only=True)
-    except Exception as error:  # torch raises many kinds: UnpicklingError, RuntimeError, EOFError, ...
+        with warnings.catch_warnings():
+            # torch warns of a pickle protocol that is not its own; whether the file loads is what counts.
+            warnings.filterwarnings("ignore", message="Detected pickle protocol", category=UserWarning)
+            state = torch.load(path, map_location="cpu", weights_only=True)
+    except pickle.UnpicklingError as error:
         raise UserError(
-            "cannot read these weights: the file is broken, or holds more than tensors and plain values",
+            "refused: this file is broken or holds more than tensors and plain values; nothing in it was run",
             where=str(path),
-            mend="replace the file",
+            mend="save the bare state dict",
         ) from error
+    except Exception as error:  # torch raises many kinds for a broken file: RuntimeError, EOFError, KeyError, ...
+        raise UserError("cannot read this file, it is broken", where=str(path), mend="replace the file") from error
     if not isinstance(state, Mapping):
         raise UserError(f"not a state dict but a {type(state).__name__}", where=str(path), mend="replace the file")
     return dict(state)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import pickle
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -15,6 +14,7 @@ import torch
 
 from harness.errors import UserError
 from harness.files import atomic_path
+from harness.weights import load_state
 
 FORMAT = 1
 _NAME = re.compile(r"iteration_(\d{8})\.pt")
@@ -73,10 +73,10 @@ def list_checkpoints(folder: Path) -> list[Path]:
     return sorted(path for path in folder.glob("iteration_*.pt") if _NAME.fullmatch(path.name))
 
 
-def load_checkpoint(path: Path, device: str = "cpu") -> Checkpoint:
-    """Read a checkpoint. Raises UserError where it is missing, broken, or holds more than weights."""
-    content = load_tensors(path, device)
-    if not isinstance(content, Mapping) or "spadebench_checkpoint" not in content:
+def load_checkpoint(path: Path) -> Checkpoint:
+    """Read a checkpoint, onto the CPU. Raises UserError where it is missing, broken, or holds more than weights."""
+    content = load_state(path)
+    if "spadebench_checkpoint" not in content:
         raise UserError("this file is no spadebench checkpoint", where=str(path))
     if content["spadebench_checkpoint"] != FORMAT:
         raise UserError(
@@ -94,22 +94,6 @@ def load_checkpoint(path: Path, device: str = "cpu") -> Checkpoint:
         data=content["data"],
         classes=json.loads(content["classes"]),
     )
-
-
-def load_tensors(path: Path, device: str = "cpu") -> Any:
-    """Content of a .pt or .pth file of tensors and plain values. Never runs code that the file names."""
-    if not path.is_file():
-        raise UserError("no such checkpoint", where=str(path))
-    try:
-        return torch.load(path, map_location=device, weights_only=True)
-    except pickle.UnpicklingError as error:
-        raise UserError(
-            "refused: this file holds more than tensors and plain values, or is broken; nothing in it was run",
-            where=str(path),
-            mend="save the bare state dict",
-        ) from error
-    except (RuntimeError, EOFError, KeyError, ValueError, OSError) as error:
-        raise UserError("cannot read this checkpoint, it is broken", where=str(path)) from error
 
 
 def load_into(network: torch.nn.Module, state: Mapping[str, torch.Tensor], where: str) -> None:
