@@ -18,6 +18,7 @@ from harness.registry import (
     GENERATORS,
     METHODS,
     NORMS,
+    PERCEPTUAL,
     SUITES,
     Registry,
     lookup,
@@ -34,11 +35,14 @@ _PARTS: dict[str, tuple[Registry, int]] = {
 }
 _ENGINE = (
     "harness.labels",
+    "harness.seeding",
     "harness.data.encode",
     "harness.data.loading",
     "harness.training.losses",
     "harness.training.networks",
+    "harness.training.schedule",
     "harness.training.step",
+    "harness.training.update",
 )
 # Keys of a config that name or describe, and decide no weight.
 _DESCRIBING = ("overrides", "title")
@@ -227,6 +231,8 @@ def _check_schedule(tree: dict[str, Any]) -> None:
 def _modules(tree: Mapping[str, Any]) -> list[str]:
     """The modules in which the registry entries of a cell are defined."""
     found = [lookup(DATASETS, tree["suite"]["data"]).__module__]
+    if tree["perceptual"] is not None:
+        found.append(lookup(PERCEPTUAL, tree["perceptual"]).__module__)
     for part, (registry, _) in _PARTS.items():
         if tree["method"][part] is not None:
             found.append(lookup(registry, tree["method"][part]["name"]).__module__)

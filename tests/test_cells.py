@@ -54,18 +54,21 @@ def test_a_whole_norm_can_be_replaced_by_name() -> None:
     assert cell.config["method"]["generator"]["norm"] == {"name": "batch", "affine": False}
 
 
-@pytest.mark.parametrize(("overrides", "said"), [
-    ({"generator.nfg": 8}, "did you mean generator.ngf"),
-    ({"generatr.ngf": 8}, "did you mean generator"),
-    ({"generator.ngf": "wide"}, "takes a whole number"),
-    ({"generator.ngf": True}, "takes a whole number"),
-    ({"losses.gan": 3}, "takes a word"),
-    ({"schedule.iterations": 0}, "1 or more"),
-    ({"precision": "16"}, "'32' or 'bf16'"),
-    ({"generator.norm": "spad"}, "did you mean spade"),
-    ({"generator.name": "other"}, "cannot be overridden"),
-    ({"suite.size": [1, 2]}, "cannot be overridden"),
-])
+@pytest.mark.parametrize(
+    ("overrides", "said"),
+    [
+        ({"generator.nfg": 8}, "did you mean generator.ngf"),
+        ({"generatr.ngf": 8}, "did you mean generator"),
+        ({"generator.ngf": "wide"}, "takes a whole number"),
+        ({"generator.ngf": True}, "takes a whole number"),
+        ({"losses.gan": 3}, "takes a word"),
+        ({"schedule.iterations": 0}, "1 or more"),
+        ({"precision": "16"}, "'32' or 'bf16'"),
+        ({"generator.norm": "spad"}, "did you mean spade"),
+        ({"generator.name": "other"}, "cannot be overridden"),
+        ({"suite.size": [1, 2]}, "cannot be overridden"),
+    ],
+)
 def test_a_wrong_override_is_named_with_advice(overrides: dict, said: str) -> None:
     with pytest.raises(UserError, match=said):
         resolve("spade", load_suite("toyscapes"), overrides=overrides)
@@ -86,7 +89,11 @@ def test_resolving_with_overrides_leaves_the_defaults_as_they_were() -> None:
 
 
 @settings(max_examples=30, deadline=None)
-@given(st.dictionaries(st.from_regex(r"[a-z]+(\.[a-z]+)?", fullmatch=True), st.integers() | st.floats(-1e6, 1e6), max_size=4))
+@given(
+    st.dictionaries(
+        st.from_regex(r"[a-z]+(\.[a-z]+)?", fullmatch=True), st.integers() | st.floats(-1e6, 1e6), max_size=4
+    )
+)
 def test_set_pairs_are_read_back_as_written(values: dict[str, float]) -> None:
     assert parse_set([f"{key}={value!r}" for key, value in values.items()]) == values
 

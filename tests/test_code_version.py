@@ -40,7 +40,9 @@ def test_comments_docstrings_and_layout_do_not_change_the_version(package: Path)
     assert code_version(["user_pkg.layer"]) == before
 
 
-@pytest.mark.parametrize(("file", "old", "new"), [("layer.py", "x * 2", "x * 3"), ("inner.py", "width = 3", "width = 4")])
+@pytest.mark.parametrize(
+    ("file", "old", "new"), [("layer.py", "x * 2", "x * 3"), ("inner.py", "width = 3", "width = 4")]
+)
 def test_code_of_a_module_and_of_what_it_imports_of_its_package_counts(
     package: Path, file: str, old: str, new: str
 ) -> None:

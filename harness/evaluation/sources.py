@@ -16,6 +16,7 @@ from torch import Tensor, nn
 from harness.data.base import DataSet, read_image
 from harness.data.loading import ScoreBatch
 from harness.errors import UserError
+from harness.seeding import mixed_seed
 
 IMAGE_ENDINGS = (".png", ".jpg", ".jpeg", ".webp", ".tif", ".tiff", ".bmp")
 
@@ -44,7 +45,7 @@ def noise_for(names: list[str], z_dim: int, seed: int) -> Tensor:
     """(N, z_dim) standard normal, each row from (seed, name): no other image has a say in it."""
     rows = []
     for name in names:
-        rng = torch.Generator().manual_seed((seed << 32) ^ zlib.crc32(name.encode()))
+        rng = torch.Generator().manual_seed(mixed_seed(seed, zlib.crc32(name.encode())))
         rows.append(torch.randn(z_dim, generator=rng))
     return torch.stack(rows)
 

@@ -131,14 +131,7 @@ def _load(net: nn.Module, checkpoint: Path) -> None:
         except SafetensorError as error:
             raise UserError(f"cannot read: {_first_line(error)}", where=str(checkpoint)) from error
     else:
-        try:
-            loaded = load_state(checkpoint)
-        except UserError as error:
-            raise UserError(
-                error.what,
-                where=error.where,
-                mend="from a checkpoint that you trust, save torch.save({'state_dict': …}) alone",
-            ) from error
+        loaded = load_state(checkpoint)
         inner = loaded.get("state_dict", loaded)
         state = {str(key): value for key, value in inner.items()} if isinstance(inner, dict) else {}
     # Checkpoints of a distributed training carry the wrapper's prefix.

@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 import torch
 from lightning_fabric import Fabric
-from torch import Tensor, nn
+from torch import Tensor
 
 from harness.cells import Cell
 from harness.data.base import Classes, DataSet
@@ -31,7 +31,7 @@ from harness.training.interrupt import Interrupted, stop_requests
 from harness.training.log import TrainingLog
 from harness.training.networks import Networks, build_networks
 from harness.training.schedule import rate_factor
-from harness.training.step import discriminator_losses, generator_losses, make_fake
+from harness.training.update import build_optimisers, update
 
 Progress = Callable[[int, int, dict[str, float]], None]
 
@@ -73,7 +73,7 @@ def train(
     if init_from is not None:
         for name, network in networks.named().items():
             load_into(network, init_from.networks.get(name, {}), where=f"--init-from ({name})")
-    g_optimiser, d_optimiser = _optimisers(networks, config["method"]["optimiser"])
+    g_optimiser, d_optimiser = build_optimisers(networks, config["method"]["optimiser"])
     data = dataset.fingerprint()
 
     start = _resume(folder / "checkpoints", cell, data, networks, g_optimiser, d_optimiser)
@@ -124,7 +124,7 @@ def train(
                 for optimiser, rate in ((g_optimiser, "lr_generator"), (d_optimiser, "lr_discriminator")):
                     for group in optimiser.param_groups if optimiser else ():
                         group["lr"] = config["method"]["optimiser"][rate] * factor
-                values = _step(
+                values = update(
                     wrapped,
                     fabric,
                     g_optimiser,
@@ -161,81 +161,6 @@ def suite_encoding(config: dict[str, Any], classes: Classes) -> Encoding:
     return Encoding(classes, (suite["size"][0], suite["size"][1]), suite["unknown"], suite["edges"])
 
 
-def _step(
-    networks: Networks,
-    fabric: Fabric,
-    g_optimiser: Any,
-    d_optimiser: Any,
-    labels: Any,
-    photos: Tensor,
-    config: dict[str, Any],
-    iteration: int,
-    perceptual_net: PerceptualNet | None,
-) -> dict[str, Tensor]:
-    """One step: generator (and encoder), then discriminator. Returns the losses by name."""
-    weights = config["method"]["losses"]
-    torch.manual_seed(_mixed(config["seed"], iteration, fabric.global_rank))
-    noises = _noises(networks.generator, config, iteration, fabric, len(photos))
-    with fabric.autocast():
-        made = generator_losses(
-            networks.generator,
-            _bare(networks.discriminator),
-            networks.encoder,
-            labels,
-            photos,
-            noises[0],
-            weights,
-            perceptual_net,
-        )
-    g_optimiser.zero_grad(set_to_none=True)
-    fabric.backward(torch.stack([loss.float() for loss in made.losses.values()]).sum())
-    g_optimiser.step()
-    values = {name: loss.detach() for name, loss in made.losses.items()}
-    if networks.discriminator is None:
-        return values
-    fake = made.fake.detach()
-    with fabric.autocast():
-        if config["method"]["fresh_fake"]:
-            with torch.no_grad():
-                fake = make_fake(networks.generator, networks.encoder, labels, photos, noises[1])[0]
-        d_losses = discriminator_losses(networks.discriminator, labels, fake, photos, weights)
-    d_optimiser.zero_grad(set_to_none=True)
-    fabric.backward(torch.stack([loss.float() for loss in d_losses.values()]).sum())
-    d_optimiser.step()
-    return {**values, **{name: loss.detach() for name, loss in d_losses.items()}}
-
-
-def _noises(
-    generator: nn.Module, config: dict[str, Any], iteration: int, fabric: Fabric, local: int
-) -> tuple[Tensor | None, Tensor | None]:
-    """Noise for the two passes: drawn for the whole batch, of which each process takes its share."""
-    z_dim = int(_bare(generator).z_dim)  # type: ignore[union-attr,arg-type]  # part of the generator's contract
-    if not z_dim:
-        return None, None
-    rng = torch.Generator().manual_seed(_mixed(config["seed"], iteration, -1))
-    mine = slice(fabric.global_rank * local, (fabric.global_rank + 1) * local)
-    draws = torch.randn(2, config["schedule"]["batch"], z_dim, generator=rng)[:, mine].to(fabric.device)
-    return draws[0], draws[1]
-
-
-def _mixed(*numbers: int) -> int:
-    """One seed from several numbers."""
-    return int(np.random.SeedSequence([n + 1 for n in numbers]).generate_state(1, np.uint64)[0] >> 1)
-
-
-def _optimisers(networks: Networks, options: dict[str, float]) -> tuple[torch.optim.Adam, torch.optim.Adam | None]:
-    betas = (float(options["beta1"]), float(options["beta2"]))
-    of_generator = list(networks.generator.parameters())
-    if networks.encoder is not None:
-        of_generator += list(networks.encoder.parameters())
-    g_optimiser = torch.optim.Adam(of_generator, lr=options["lr_generator"], betas=betas)
-    if networks.discriminator is None:
-        return g_optimiser, None
-    return g_optimiser, torch.optim.Adam(
-        networks.discriminator.parameters(), lr=options["lr_discriminator"], betas=betas
-    )
-
-
 def _set_up(fabric: Fabric, networks: Networks, g_optimiser: Any, d_optimiser: Any) -> tuple[Networks, Any, Any]:
     """Networks and optimisers behind Fabric: devices, precision, DDP."""
     wrapped = Networks(
@@ -260,11 +185,6 @@ def _move_state(optimiser: torch.optim.Optimizer, device: torch.device) -> None:
         for key, value in state.items():
             if isinstance(value, Tensor) and key != "step":
                 state[key] = value.to(device)
-
-
-def _bare(network: nn.Module | None) -> nn.Module | None:
-    """The module inside Fabric's (and DDP's) wrapper."""
-    return getattr(network, "module", network)
 
 
 def _resume(folder: Path, cell: Cell, data: str, networks: Networks, g_optimiser: Any, d_optimiser: Any) -> Checkpoint:

@@ -79,7 +79,9 @@ def test_a_bare_state_dict_is_no_checkpoint(tmp_path: Path) -> None:
         load_checkpoint(tmp_path / "net.pt")
 
 
-def test_a_full_disk_leaves_the_old_checkpoints_and_no_part_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_full_disk_leaves_the_old_checkpoints_and_no_part_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     save_checkpoint(tmp_path, checkpoint(1), keep=5)
 
     def full(content: object, path: Path) -> None:

@@ -1,0 +1,327 @@
+"""The command line, run as a user runs it."""
+
+from __future__ import annotations
+
+import json
+import os
+import pickle
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from images import camvid_layout
+from PIL import Image
+from small import SMALL_SET
+
+pytestmark = pytest.mark.system
+ROOT = Path(__file__).resolve().parents[1]
+ENVIRONMENT = {**os.environ, "OMP_NUM_THREADS": "1", "COLUMNS": "100", "PYTHONWARNINGS": "default"}
+
+
+def spadebench(*words: Any, cwd: Path | None = None, code: int = 0, **env: str) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "harness.cli", *map(str, words)]
+    done = subprocess.run(
+        command, cwd=cwd or ROOT, env={**ENVIRONMENT, **env}, capture_output=True, text=True, timeout=600, check=False
+    )
+    assert done.returncode == code, f"{done.returncode}: {done.stdout}\n{done.stderr}"
+    return done
+
+
+def refused(*words: Any, **env: str) -> str:
+    """The one line that bad input gets."""
+    done = spadebench(*words, code=2, **env)
+    lines = [line for line in done.stderr.splitlines() if line.startswith("spadebench: error:")]
+    assert len(lines) == 1, done.stderr
+    assert "Traceback" not in done.stderr
+    assert done.stdout == ""
+    return lines[0]
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A store in which a small cell was trained and scored by `run`."""
+    out = tmp_path_factory.mktemp("store")
+    spadebench("run", "table1", "--suite", "toyscapes", "--methods", "spade", *SMALL_SET, "--out", out, "--json")
+    return out
+
+
+def checkpoint_of(store: Path) -> Path:
+    return next(store.glob("cells/*/checkpoints/iteration_00000006.pt"))
+
+
+def test_help_answers_within_a_second_and_imports_no_torch() -> None:
+    times = []
+    for _ in range(3):
+        start = time.perf_counter()
+        spadebench("--help")
+        times.append(time.perf_counter() - start)
+    assert min(times) < 1.0
+    code = "import sys; sys.argv = ['spadebench', '--help']\nimport harness.cli\nassert 'torch' not in sys.modules"
+    subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=True)
+
+
+@pytest.mark.parametrize("command", ["list", "train", "generate", "evaluate", "run", "report", "train-segmenter"])
+def test_every_command_has_help_with_an_example(command: str) -> None:
+    assert f"spadebench {command}" in spadebench(command, "--help").stdout.replace("\n", " ")
+
+
+def test_list_names_methods_and_suites() -> None:
+    found = json.loads(spadebench("list", "--json").stdout)
+    assert {"spade", "pix2pixhdpp", "pix2pixhd"} <= set(found["methods"])
+    assert {"toyscapes", "camvid"} <= set(found["suites"])
+
+
+def test_run_prints_records_with_the_documented_keys(trained: Path) -> None:
+    done = spadebench(
+        "run", "table1", "--suite", "toyscapes", "--methods", "spade", *SMALL_SET, "--out", trained, "--json"
+    )
+    printed = json.loads(done.stdout)
+    spade, photos = printed["records"]
+    assert (spade["method"], photos["method"]) == ("spade", "photos")
+    assert {"miou", "accuracy", "accuracy_void_wrong", "fd_toyscapes", "iou"} <= set(spade["scores"])
+    assert "fid" not in spade["scores"]
+    cost = spade["cost"]
+    assert set(cost) == {
+        "parameters",
+        "multiply_adds",
+        "seconds_training",
+        "seconds_scoring",
+        "images_per_s_training",
+        "images_per_s_scoring",
+        "peak_memory_bytes",
+    }
+    assert all(value > 0 for value in cost.values())
+    assert spade["config"]["method"]["generator"]["ngf"] == 4
+    assert spade["protocol"]["signature"].startswith("suite:toyscapes split:val")
+    assert Path(printed["files"]["tex"]).is_file()
+    assert photos["scores"]["miou"] >= 0.85
+    assert "done already" in done.stderr
+
+
+def test_report_reads_the_records_without_torch(trained: Path) -> None:
+    words = ["report", "table1", "--suite", "toyscapes", "--methods", "spade", *SMALL_SET, "--out", str(trained)]
+    code = (
+        f"import sys; sys.argv = ['spadebench', *{words!r}, '--format', 'markdown']\n"
+        "from harness.cli import main\n"
+        "try:\n    main()\nexcept SystemExit as e:\n    assert not e.code, e.code\n"
+        "assert 'torch' not in sys.modules"
+    )
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert "SPADE" in done.stdout
+    assert "seg:toyscapes@" in done.stdout
+
+
+def test_saved_images_score_as_the_pass_that_saved_them(trained: Path, tmp_path: Path) -> None:
+    words = ("--suite", "toyscapes", "--out", trained, "--json")
+    made = spadebench("evaluate", *words, "-c", checkpoint_of(trained), "--save-images", tmp_path / "images")
+    again = spadebench("evaluate", *words, "--images", tmp_path / "images")
+    first, second = json.loads(made.stdout), json.loads(again.stdout)
+    assert first["scores"] == second["scores"]
+    assert first["protocol"] == second["protocol"]
+
+
+def test_evaluating_twice_gives_identical_bytes_of_scores(trained: Path) -> None:
+    words = ("evaluate", "--suite", "toyscapes", "--photos", "--out", trained, "--json")
+    one, two = (json.dumps(json.loads(spadebench(*words).stdout)["scores"]) for _ in range(2))
+    assert one == two
+
+
+def test_generate_needs_label_maps_only(trained: Path, tmp_path: Path) -> None:
+    labels = tmp_path / "labels"
+    labels.mkdir()
+    for name in ("a", "b"):
+        Image.fromarray(np.arange(64 * 64, dtype=np.uint8).reshape(64, 64) % 9).save(labels / f"{name}.png")
+    done = spadebench("generate", "-c", checkpoint_of(trained), "--labels", labels, "--to", tmp_path / "made", "--json")
+    images = json.loads(done.stdout)["images"]
+    assert [Path(i).name for i in images] == ["a.png", "b.png"]
+    assert Image.open(images[0]).size == (64, 64)
+
+
+def test_dry_run_trains_nothing(tmp_path: Path) -> None:
+    words = ("--suite", "toyscapes", *SMALL_SET, "--out", tmp_path / "store", "--dry-run")
+    spadebench("train", "spade", *words)
+    planned = json.loads(spadebench("run", "table1", *words[:2], "--methods", "spade", *words[2:], "--json").stdout)
+    assert [c["done"] for c in planned["cells"]] == [False]
+    assert not (tmp_path / "store" / "cells").exists()
+    assert not (tmp_path / "store" / "records").exists()
+
+
+def test_unknown_names_are_refused_with_the_nearest() -> None:
+    assert "did you mean spade" in refused("train", "spad", "--suite", "toyscapes")
+    assert "did you mean toyscapes" in refused("train", "spade", "--suite", "toyscape")
+    assert "table1" in refused("run", "tabel1", "--suite", "toyscapes")
+    assert "--sute" in refused("train", "spade", "--sute", "toyscapes")
+
+
+def test_a_checkpoint_of_another_suite_or_with_code_is_refused(trained: Path, shared: Path, tmp_path: Path) -> None:
+    line = refused(
+        "evaluate",
+        "--suite",
+        "camvid",
+        "-c",
+        checkpoint_of(trained),
+        "--out",
+        tmp_path,
+        "--data-root",
+        shared / "data",
+        "--weights-root",
+        shared / "weights",
+        "--features",
+        "none",
+    )
+    assert "trained on suite 'toyscapes'" in line
+
+
+class Malicious:
+    def __init__(self, target: Path) -> None:
+        self.target = target
+
+    def __reduce__(self) -> tuple:
+        return (os.mkdir, (str(self.target),))
+
+
+def test_a_malicious_checkpoint_is_refused_and_not_run(tmp_path: Path) -> None:
+    (tmp_path / "evil.pt").write_bytes(pickle.dumps(Malicious(tmp_path / "was_run")))
+    assert "refused" in refused("evaluate", "--suite", "toyscapes", "-c", tmp_path / "evil.pt", "--out", tmp_path)
+    assert not (tmp_path / "was_run").exists()
+
+
+@pytest.mark.parametrize(
+    ("fault", "said"),
+    [
+        ("label out of range", "label value 77 is out of range"),
+        ("different size", "label is"),
+        ("missing partner", "test_001"),
+        ("truncated", "broken"),
+        ("empty folder", "holds no"),
+    ],
+)
+def test_faulty_data_is_refused_with_the_file_and_nothing_is_written(fault: str, said: str, tmp_path: Path) -> None:
+    root = tmp_path / "data" / "camvid"
+    camvid_layout(root, {"train": 2, "val": 2, "test": 3}, size=(48, 64))
+    label, photo = sorted((root / "testannot").iterdir())[1], sorted((root / "test").iterdir())[1]
+    if fault == "label out of range":
+        Image.fromarray(np.full((48, 64), 77, np.uint8)).save(label)
+    elif fault == "different size":
+        Image.fromarray(np.zeros((24, 64), np.uint8)).save(label)
+    elif fault == "missing partner":
+        photo.unlink()
+    elif fault == "truncated":
+        label.write_bytes(label.read_bytes()[:40])
+    else:
+        for path in (*(root / "test").iterdir(), *(root / "testannot").iterdir()):
+            path.unlink()
+    suite = tmp_path / "suite.py"
+    suite.write_text(
+        "from dataclasses import replace\n"
+        "from harness.registry import SUITES, SEGMENTERS\n"
+        "from harness.suites.camvid import camvid\n"
+        "from harness.evaluation.protocol import Protocol\n"
+        "import torch\n"
+        "class Zero:\n"
+        "    name, weights, classes = 'zero', '00000000', 11\n"
+        "    def predict(self, images):\n"
+        "        return torch.zeros(images.shape[0], *images.shape[2:], dtype=torch.int64)\n"
+        "@SEGMENTERS.register_module(name='zero')\n"
+        "def zero(weights_root, device):\n"
+        "    return Zero()\n"
+        "@SUITES.register_module(name='camvid_zero')\n"
+        "def camvid_zero():\n"
+        "    return replace(camvid(), name='camvid_zero', protocol=Protocol(name='n', segmenter='zero'))\n"
+    )
+    line = refused(
+        "evaluate", "--suite", "camvid_zero", "--import", suite, "--photos",
+        "--data-root", tmp_path / "data", "--out", tmp_path / "store",
+    )  # fmt: skip
+    assert said in line
+    assert str(root) in line
+    assert not list(tmp_path.glob("store/records/*"))
+
+
+def test_a_missing_data_set_says_what_is_expected_where(tmp_path: Path) -> None:
+    line = refused("train", "spade", "--suite", "camvid", "--data-root", tmp_path)
+    assert str(tmp_path / "camvid") in line
+    assert "trainannot" in line
+
+
+def long_training(store: Path) -> list[str]:
+    words = ["train", "spade", "--suite", "toyscapes", *SMALL_SET, "--set", "schedule.iterations=40"]
+    return [*words, "--checkpoint-every", "3", "--out", str(store)]
+
+
+def wait_for_checkpoint(store: Path, process: subprocess.Popen) -> None:
+    deadline = time.monotonic() + 300
+    while not list(store.glob("cells/*/checkpoints/*.pt")):
+        assert process.poll() is None, process.communicate()
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+
+
+def final_weights(store: Path) -> dict[str, torch.Tensor]:
+    path = next(store.glob("cells/*/checkpoints/iteration_00000040.pt"))
+    return torch.load(path, weights_only=True)["networks"]["generator"]
+
+
+@pytest.mark.parametrize(("sent", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 130), (signal.SIGKILL, -9)])
+def test_a_killed_training_resumes_and_ends_with_the_same_weights(sent: int, code: int, tmp_path: Path) -> None:
+    undisturbed, killed = tmp_path / "undisturbed", tmp_path / "killed"
+    spadebench(*long_training(undisturbed))
+    process = subprocess.Popen(
+        [sys.executable, "-m", "harness.cli", *long_training(killed)],
+        cwd=ROOT, env=ENVIRONMENT, stderr=subprocess.PIPE, text=True,
+    )  # fmt: skip
+    wait_for_checkpoint(killed, process)
+    process.send_signal(sent)
+    _, said = process.communicate(timeout=120)
+    assert process.returncode == code, said
+    if code == 130:
+        assert "goes on from" in said
+    assert not list(killed.glob("cells/*/checkpoints/iteration_00000040.pt"))
+    spadebench(*long_training(killed))
+    one, two = final_weights(undisturbed), final_weights(killed)
+    assert all(torch.equal(one[key], two[key]) for key in one)
+
+
+def test_two_processes_that_finish_one_cell_at_once_leave_one_whole_record(tmp_path: Path) -> None:
+    words = ["run", "table1", "--suite", "toyscapes", "--methods", "spade", *SMALL_SET, "--out", str(tmp_path)]
+    both = [
+        subprocess.Popen([sys.executable, "-m", "harness.cli", *words, "--json"], cwd=ROOT, env=ENVIRONMENT,
+                         stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+        for _ in range(2)
+    ]  # fmt: skip
+    printed = []
+    for process in both:
+        out, said = process.communicate(timeout=600)
+        assert process.returncode == 0, said
+        printed.append(json.loads(out)["records"])
+    assert printed[0][0]["scores"] == printed[1][0]["scores"]
+    assert len(list(tmp_path.glob("cells/*"))) == 1
+    names = sorted(p.name for p in (tmp_path / "records").iterdir())
+    assert len(names) == 4, names
+    assert not [n for n in names if n.startswith(".")]
+
+
+def test_a_full_disk_while_a_record_is_written_leaves_nothing_half_written(tmp_path: Path) -> None:
+    code = (
+        "import errno, os, sys\n"
+        "import harness.files as files\n"
+        "def full(fd):\n"
+        "    raise OSError(errno.ENOSPC, 'No space left on device')\n"
+        "files.os.fsync = full\n"
+        f"sys.argv = ['spadebench', 'evaluate', '--suite', 'toyscapes', '--photos', '--features', 'none', '--out', {str(tmp_path)!r}]\n"
+        "from harness.cli import main\n"
+        "main()\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=ROOT, env=ENVIRONMENT, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 2, done.stderr
+    assert "No space left on device" in done.stderr
+    assert [p for p in tmp_path.rglob("*") if p.is_file()] == []
