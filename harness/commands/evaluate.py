@@ -43,8 +43,8 @@ def evaluate(
     """
     if sum((checkpoint is not None, images is not None, photos)) != 1:
         raise UserError("give one of --checkpoint FILE, --images FOLDER and --photos", where="evaluate")
+    o.refuse_torchrun("evaluate")
     o.import_user_code(user_code)
-    from harness import evaluation  # noqa: F401
     from harness.cells import config_id, load_suite
     from harness.evaluation.evaluate import Places, Subject, open_bench, photos_id, record_id
     from harness.evaluation.evaluate import evaluate as score

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -84,6 +85,19 @@ def device_of(name: str | None) -> Any:
     except RuntimeError as error:
         raise UserError(f"{error}".splitlines()[0], where=f"--device {name}", mend="cpu always works") from error
     return device
+
+
+def first_process() -> bool:
+    """Whether this is the only process, or the first of a torchrun: the one that speaks."""
+    return os.environ.get("RANK", "0") == "0"
+
+
+def refuse_torchrun(command: str) -> None:
+    """Raise UserError in a torchrun: only training is shared out over processes."""
+    if int(os.environ.get("WORLD_SIZE", "1")) > 1:
+        raise UserError(
+            "torchrun is for spadebench train", where=command, mend="train with it, then score with one process"
+        )
 
 
 def print_json(value: Any) -> None:

@@ -39,6 +39,7 @@ def run(
     Example:
       spadebench run table1 --suite toyscapes --methods spade --budget 20it --out demo
     """
+    o.refuse_torchrun("run")
     o.import_user_code(user_code)
     from harness.cells import load_suite, resolve
     from harness.evaluation.evaluate import Places, open_bench, record_id

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Annotated
 
@@ -59,8 +60,10 @@ def train(
         else:
             say(f"would train {cell.name}, cell {cell.id}, in {store.cell_folder(cell.id)}")
         return
-    say(f"training {cell.name}, cell {cell.id}")
-    with bar(cell.name) as update:
+    speaks = o.first_process()
+    if speaks:
+        say(f"training {cell.name}, cell {cell.id}")
+    with bar(cell.name) if speaks else nullcontext() as update:
         checkpoint = train_cell(
             cell,
             store,
@@ -70,8 +73,8 @@ def train(
             Watch(training=update, say=say),
             start,
         )
-    if as_json:
+    if as_json and speaks:
         o.print_json({**summary, "checkpoint": str(checkpoint)})
-    else:
+    elif speaks:
         say(f"checkpoint: {checkpoint}")
         say(f"score it: spadebench evaluate --suite {chosen.name} --checkpoint {checkpoint}")

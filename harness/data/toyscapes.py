@@ -56,6 +56,10 @@ class Toyscapes:
             raise UserError(f"toyscapes takes a size of height and width, not {list(size)}")
         self.size = (int(size[0]), int(size[1]))
         check_size(self.size)
+        if seed < 0:
+            raise UserError(f"toyscapes cannot be rendered from seed {seed}", mend="choose 0 or more")
+        if count is not None and count < 1:
+            raise UserError(f"toyscapes cannot have {count} samples", mend="choose a count of 1 or more")
         self.split, self.seed, self.with_photos = split, seed, with_photos
         self.names = tuple(f"{split}_{i:05d}" for i in range(COUNTS[split] if count is None else count))
         self._kept: dict[int, Sample] = {}
@@ -66,6 +70,8 @@ class Toyscapes:
 
     def load(self, index: int) -> Sample:
         """The sample, rendered on first use. Its arrays are shared: do not write to them."""
+        if not 0 <= index < len(self):
+            raise IndexError(f"sample {index} of {len(self)}")
         known = self._kept.get(index)
         if known is None:
             known = render(self.seed, self.split, index, self.size)

@@ -20,6 +20,7 @@ class Canvas:
     """photo (3, H, W) float32, nominally 0 .. 1; label (H, W) uint8; instance (H, W) int32.
 
     x (1, W) and y (H, 1): pixel centres in image heights; pixel: a pixel's side in image heights.
+    table: noise of textures. outline: noise of what the label map shows, which no style may change.
     """
 
     photo: Array
@@ -31,9 +32,10 @@ class Canvas:
     layout: Layout
     style: Style
     table: Array
+    outline: Array
 
     @classmethod
-    def blank(cls, size: tuple[int, int], layout: Layout, style: Style, table: Array) -> Canvas:
+    def blank(cls, size: tuple[int, int], layout: Layout, style: Style, table: Array, outline: Array) -> Canvas:
         height, width = size
         return cls(
             photo=np.zeros((3, height, width), dtype=np.float32),
@@ -45,6 +47,7 @@ class Canvas:
             layout=layout,
             style=style,
             table=table,
+            outline=outline,
         )
 
     def paint(self, distance: Array, colour: Array, what: int, instance: int) -> None:
@@ -77,4 +80,5 @@ class Canvas:
             self.layout,
             self.style,
             self.table,
+            self.outline,
         )

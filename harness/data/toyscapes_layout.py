@@ -12,7 +12,7 @@ from typing import Literal
 
 import numpy as np
 
-from harness.data.toyscapes_textures import Array, wave, zigzag
+from harness.data.toyscapes_textures import Array, between, wave, zigzag
 
 Kind = Literal["sea", "lake", "river", "land"]
 _KINDS: tuple[Kind, ...] = ("sea",) * 6 + ("lake",) * 6 + ("river",) * 4 + ("land",) * 4
@@ -130,21 +130,21 @@ class Layout:
 
 def draw_layout(rng: np.random.Generator, aspect: float) -> Layout:
     """A scene at random. The draws are the same in number and order whatever their outcome is used for."""
-    horizon, kind = rng.uniform(0.34, 0.55), _KINDS[int(rng.integers(len(_KINDS)))]
+    horizon, kind = between(rng, 0.34, 0.55), _KINDS[int(rng.integers(len(_KINDS)))]
     ground = 1 - horizon
     ridges = []
     for tall, count in ((0.75, int(rng.integers(2, 5))), (1.0, int(rng.integers(2, 5)))):
         peaks = tuple(
             (
-                aspect * (k + rng.uniform(0, 1)) / count,
-                tall * rng.uniform(0.25, 0.8) * horizon,
-                rng.uniform(0.45, 1.1),
+                aspect * (k + between(rng, 0, 1)) / count,
+                tall * between(rng, 0.25, 0.8) * horizon,
+                between(rng, 0.45, 1.1),
             )
             for k in range(count)
         )
         ridges.append(Ridge(peaks, (rng.random(), rng.random())))
     mountains = (ridges, ridges[:1], ridges[1:], [])[int(np.searchsorted((0.4, 0.65, 0.85), rng.random()))]
-    hills = rng.uniform(0.02, 0.10) * float(rng.random() < 0.5 and kind != "sea")
+    hills = between(rng, 0.02, 0.10) * float(rng.random() < 0.5 and kind != "sea")
     u = [rng.random() for _ in range(5)]
     shore: tuple[float, ...]
     if kind == "sea":
@@ -159,13 +159,13 @@ def draw_layout(rng: np.random.Generator, aspect: float) -> Layout:
         shore = (aspect * (0.15 + 0.7 * u[0]), horizon + 0.03 + 1.2 * tall + u[1] * 0.4 * ground, across, tall)
         beach = 0.05 + 0.3 * u[4] if kind == "lake" else -0.1 - 2.0 * float(u[4] < 0.4)
     line = (
-        aspect * rng.uniform(0.2, 0.8),
-        aspect * rng.uniform(0.1, 0.9),
-        rng.uniform(-0.5, 0.5),
-        rng.uniform(0.06, 0.15),
+        aspect * between(rng, 0.2, 0.8),
+        aspect * between(rng, 0.1, 0.9),
+        between(rng, -0.5, 0.5),
+        between(rng, 0.06, 0.15),
     )
     has_road = rng.random() < (0.5 if kind == "sea" else 0.75)
-    phases = tuple(rng.uniform(0, 1) for _ in range(9))
+    phases = tuple(between(rng, 0, 1) for _ in range(9))
     return Layout(aspect, horizon, kind, tuple(mountains), hills, phases, shore, beach, line if has_road else None)
 
 

@@ -17,7 +17,7 @@ SPLITS = {"train": 0, "val": 1}
 STEP = 32
 # Raised whenever any sample's bytes change; part of the fingerprint.
 VERSION = 1
-_LAYOUT, _STYLE, _TEXTURE, _GRAIN = range(4)
+_LAYOUT, _STYLE, _TEXTURE, _GRAIN, _OUTLINE = range(5)
 
 
 def check_size(size: tuple[int, int]) -> None:
@@ -46,7 +46,9 @@ def render(seed: int, split: str, index: int, size: tuple[int, int] = (64, 64), 
 
     placing, colouring = stream(_LAYOUT), stream(_TEXTURE, style)
     layout = draw_layout(placing, aspect=size[1] / size[0])
-    canvas = Canvas.blank(size, layout, draw_style(stream(_STYLE, style)), noise_table(colouring))
+    canvas = Canvas.blank(
+        size, layout, draw_style(stream(_STYLE, style)), noise_table(colouring), noise_table(stream(_OUTLINE))
+    )
     paint_stuff(canvas, colouring)
     paint_things(canvas, place_things(placing, layout))
     grain = stream(_GRAIN, style).random((2, *size), dtype=np.float32)

@@ -34,10 +34,9 @@ def _sky(canvas: Canvas) -> None:
         sky = sky + ramp(stars, 0.84, 0.98) * up * (style.dark - 0.4)
     # Clouds lie flatter towards the horizon, since the layer is seen from the side there.
     flat = 2.2 / (up[:, 0] + 0.25)
-    puff = sum(
-        weight * grid_noise(canvas.table, x[0] * 3.1 * f + 7 * f, flat * 1.6 * f)
-        for f, weight in ((1, 0.55), (2, 0.3), (4, 0.18))
-    )
+    puff = np.zeros_like(sky[0])
+    for fold, weight in ((1, 0.55), (2, 0.3), (4, 0.18)):
+        puff = puff + weight * grid_noise(canvas.table, x[0] * 3.1 * fold + 7 * fold, flat * 1.6 * fold)
     cloud = ramp(puff, 0.35 - 0.5 * style.clouds, 0.85 - 0.4 * style.clouds) * 0.85
     bright = mix(style.sun, style.horizon, 0.25) * (0.25 + 0.75 * (1 - 0.7 * style.dark)) + 0.04
     under = mix(style.horizon, style.zenith, 0.55) * 0.9 + 0.06

@@ -9,7 +9,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-Array = NDArray[np.float32]
+Array = NDArray[np.floating]
 TABLE = 64
 
 
@@ -24,13 +24,13 @@ def zigzag(turns: Array) -> Array:
     return 4 * np.abs(turns - np.floor(turns) - 0.5) - 1
 
 
-def ramp(value: Array, low: float, high: float) -> Array:
+def ramp(value: Array, low: Array | float, high: Array | float) -> Array:
     """0 below `low`, 1 above `high`, smooth between; `low` may be the larger of the two."""
     share = np.clip((value - low) / (high - low), 0, 1)
     return share * share * (3 - 2 * share)
 
 
-def cover(distance: Array, pixel: float) -> Array:
+def cover(distance: Array, pixel: Array | float) -> Array:
     """Share of a pixel that a shape covers, from the signed distance to its edge (positive inside)."""
     return np.clip(distance / pixel + 0.5, 0, 1)
 
@@ -43,6 +43,11 @@ def rgb(*values: float) -> Array:
 def mix(a: Array, b: Array, share: Array | float) -> Array:
     """From `a` (share 0) to `b` (share 1)."""
     return a + (b - a) * share
+
+
+def between(rng: np.random.Generator, low: float, high: float) -> float:
+    """A number at random; unlike rng.uniform, its rounding is Python's and so the same everywhere."""
+    return low + (high - low) * rng.random()
 
 
 def noise_table(rng: np.random.Generator) -> Array:

@@ -8,7 +8,7 @@ import numpy as np
 
 from harness.data.toyscapes_canvas import BOAT, HOUSE, TREE, Canvas
 from harness.data.toyscapes_layout import Thing
-from harness.data.toyscapes_textures import Array, cover, grid_noise, mix, ramp, rgb
+from harness.data.toyscapes_textures import Array, between, cover, grid_noise, mix, ramp, rgb
 
 INSTANCES = 1000  # the ids of a class's things begin at class * 1000 + 1
 _CLASS = {"tree": TREE, "house": HOUSE, "boat": BOAT}
@@ -63,9 +63,9 @@ def _box(p: Array, q: Array, left: float, right: float, low: float, high: float)
 def _tree(canvas: Canvas, thing: Thing, rng: np.random.Generator, p: Array, q: Array, instance: int) -> None:
     style, size = canvas.style, thing.size
     shape = rng.random(16).astype(np.float32)
-    leaf = style.leaves[int(rng.integers(len(style.leaves)))] * rng.uniform(0.85, 1.1)
-    offset = rng.uniform(0, 60)
-    rough = grid_noise(canvas.table, p[0] * 14 + offset, q[:, 0] * 14 + 9)
+    leaf = style.leaves[int(rng.integers(len(style.leaves)))] * between(rng, 0.85, 1.1)
+    offset = between(rng, 0, 60)
+    rough = grid_noise(canvas.outline, p[0] * 14 + offset, q[:, 0] * 14 + 9)
     bark = rgb(0.36, 0.26, 0.18) * (1.0 + 0.25 * ramp(p * style.side, -0.03, 0.03))
     if thing.sort == "conifer":
         trunk = _box(p, q, -0.03, 0.03, 0, 0.3)
@@ -109,7 +109,7 @@ def _tree(canvas: Canvas, thing: Thing, rng: np.random.Generator, p: Array, q: A
 def _house(canvas: Canvas, thing: Thing, rng: np.random.Generator, p: Array, q: Array, instance: int) -> None:
     style = canvas.style
     facing = 1.0 if rng.random() < 0.5 else -1.0
-    front, wall, peak = rng.uniform(0.34, 0.48), rng.uniform(0.30, 0.42), rng.uniform(0.58, 0.74)
+    front, wall, peak = between(rng, 0.34, 0.48), between(rng, 0.30, 0.42), between(rng, 0.58, 0.74)
     paint, roof = rgb(*_WALLS[int(rng.integers(5))]), rgb(*_ROOFS[int(rng.integers(4))])
     p = p * facing
     sunny = style.side * facing  # 1: the light comes from the right, on the long side

@@ -43,7 +43,7 @@ class Protocol:
 class Signed:
     """A protocol with what it was run on: the weights and sizes that decide its numbers.
 
-    suite, split, count, data: the scored images, and the fingerprint of their photos and labels. size: (h, w) of generated images, at which the Fréchet
+    suite, split, count, data: the scored images and the fingerprint of their data. size: (h, w) of generated images, at which the Fréchet
     reference is taken. segmenter_weights, feature_weights: short content hashes.
     reference: fingerprint of the reference photos.
     """
@@ -61,30 +61,39 @@ class Signed:
     @property
     def segmentation(self) -> str:
         """Signature of mIoU and accuracies."""
-        p = self.protocol
-        return (
-            f"suite:{self.suite} split:{self.split}{self.count}@{self.data} image:{p.image}:bilinear label:{p.label} void:ignore "
-            f"mean:{p.class_mean} seg:{p.segmenter}@{self.segmenter_weights} u8:{p.quantise} v{VERSION}"
-        )
+        return " ".join([self._images, self._segmenter, self._end])
 
     @property
     def distance(self) -> str:
         """Signature of the Fréchet distances."""
-        p, (h, w) = self.protocol, self.size
-        nets = "+".join(f"{n}@{d}" for n, d in zip(p.features, self.feature_weights, strict=True)) or "none"
-        return (
-            f"suite:{self.suite} split:{self.split}{self.count}@{self.data} size:{w}x{h} fd:{nets} "
-            f"ref:{p.reference}@{self.reference or '-'} u8:{p.quantise} v{VERSION}"
-        )
+        return " ".join([self._images, self._features, self._end])
 
     @property
     def signature(self) -> str:
         """One line that names everything."""
+        return " ".join([self._images, self._segmenter, self._features, self._end])
+
+    @property
+    def _images(self) -> str:
+        return f"suite:{self.suite} split:{self.split}{self.count}@{self.data}"
+
+    @property
+    def _segmenter(self) -> str:
+        p = self.protocol
+        return (
+            f"image:{p.image}:bilinear label:{p.label} void:ignore mean:{p.class_mean} "
+            f"seg:{p.segmenter}@{self.segmenter_weights}"
+        )
+
+    @property
+    def _features(self) -> str:
         p, (h, w) = self.protocol, self.size
         nets = "+".join(f"{n}@{d}" for n, d in zip(p.features, self.feature_weights, strict=True)) or "none"
-        return f"{self.segmentation.rsplit(' u8:', 1)[0]} fd:{nets} size:{w}x{h} ref:{p.reference}@" + (
-            f"{self.reference or '-'} u8:{p.quantise} v{VERSION}"
-        )
+        return f"fd:{nets} size:{w}x{h}:bicubic ref:{p.reference}@{self.reference or '-'}"
+
+    @property
+    def _end(self) -> str:
+        return f"u8:{self.protocol.quantise} v{VERSION}"
 
 
 def short_hash(text: str, digits: int = 12) -> str:

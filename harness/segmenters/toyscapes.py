@@ -30,7 +30,7 @@ def _conv(into: int, out: int, kernel: int = 3, stride: int = 1) -> nn.Sequentia
 
 
 class ToyscapesNet(nn.Module):
-    """Three halvings and back, with skips; a 64-wide layer at full size before the classes. 354,000 parameters."""
+    """Three halvings and back, with skips; a 64-wide layer at full size before the classes. 358,569 parameters."""
 
     def __init__(self) -> None:
         super().__init__()

@@ -27,7 +27,7 @@ from harness.metrics.confusion import image_confusion, scores
 from harness.segmenters.toyscapes import ToyscapesNet, ToyscapesSegmenter
 from harness.weights import short_digest
 
-ITERATIONS = 1400
+ITERATIONS = 1250
 PHOTOS = 3000
 LEARNING_RATE = 4e-3
 WEIGHT_DECAY = 0.01
@@ -129,7 +129,7 @@ def _trained(dataset: DataSet, iterations: int, batch: int, seed: int, progress:
         optimiser.step()
         if progress is not None:
             progress(done + 1, iterations, {"loss": loss.item()})
-    return net.to(memory_format=torch.contiguous_format)  # type: ignore[call-overload]
+    return net.to(memory_format=torch.contiguous_format)
 
 
 def _share(done: float) -> float:

@@ -31,12 +31,15 @@ def build_networks(config: Mapping[str, Any], spec: LabelSpec) -> Networks:
     """The networks of a resolved cell config, their weights a function of the config's seed alone."""
     size = (config["suite"]["size"][0], config["suite"]["size"][1])
     rng = torch.Generator().manual_seed(config["seed"])
-    generator = build_generator(config, spec, size)
-    discriminator = _build(DISCRIMINATORS, config["method"]["discriminator"], spec)
-    encoder = _build(ENCODERS, config["method"]["encoder"])
-    networks = Networks(generator, discriminator, encoder)
-    for network in networks.named().values():
-        network.initialise(rng)  # type: ignore[operator]  # part of the contract in harness/method.py
+    # A user's layer may draw from torch's own generator in its constructor.
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(config["seed"])
+        generator = build_generator(config, spec, size)
+        discriminator = _build(DISCRIMINATORS, config["method"]["discriminator"], spec)
+        encoder = _build(ENCODERS, config["method"]["encoder"])
+        networks = Networks(generator, discriminator, encoder)
+        for network in networks.named().values():
+            network.initialise(rng)  # type: ignore[operator]  # part of the contract in harness/method.py
     return networks
 
 

@@ -24,7 +24,7 @@ BASE = Signed(
 def test_the_signature_is_one_line_that_names_everything() -> None:
     assert BASE.signature == (
         "suite:s split:val500@89abcdef image:label:bilinear label:native void:ignore mean:union seg:net@01234567 "
-        "fd:a@11111111+b@22222222 size:512x256 ref:scored@89abcdef u8:truncate v1"
+        "fd:a@11111111+b@22222222 size:512x256:bicubic ref:scored@89abcdef u8:truncate v1"
     )
 
 
