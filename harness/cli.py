@@ -9,6 +9,7 @@ import typer
 
 from harness import __version__
 from harness.commands.evaluate import evaluate
+from harness.commands.gallery import gallery
 from harness.commands.generate import generate
 from harness.commands.list import list_entries
 from harness.commands.report import report
@@ -32,6 +33,7 @@ app.command()(generate)
 app.command()(evaluate)
 app.command()(run)
 app.command()(report)
+app.command()(gallery)
 app.command("train-segmenter")(train_segmenter)
 
 # The base of all of typer's usage errors, which newer versions keep in a module of their own.

@@ -66,7 +66,9 @@ def test_help_answers_within_a_second_and_imports_no_torch() -> None:
     subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=True)
 
 
-@pytest.mark.parametrize("command", ["list", "train", "generate", "evaluate", "run", "report", "train-segmenter"])
+@pytest.mark.parametrize(
+    "command", ["list", "train", "generate", "evaluate", "run", "report", "gallery", "train-segmenter"]
+)
 def test_every_command_has_help_with_an_example(command: str) -> None:
     assert f"spadebench {command}" in spadebench(command, "--help").stdout.replace("\n", " ")
 
@@ -142,6 +144,14 @@ def test_generate_needs_label_maps_only(trained: Path, tmp_path: Path) -> None:
     images = json.loads(done.stdout)["images"]
     assert [Path(i).name for i in images] == ["a.png", "b.png"]
     assert Image.open(images[0]).size == (64, 64)
+
+
+def test_gallery_draws_label_map_photo_and_method(trained: Path, tmp_path: Path) -> None:
+    words = ("gallery", "table1", "--suite", "toyscapes", "--methods", "spade", *SMALL_SET, "--out", trained)
+    spadebench(*words, "--samples", "val_00003,val_00007", "--scale", 1, "--to", tmp_path / "a.png")
+    spadebench(*words, "--samples", 2, "--scale", 1, "--generated-only", "--to", tmp_path / "b.png")
+    assert Image.open(tmp_path / "a.png").width > 3 * 64 > Image.open(tmp_path / "b.png").width
+    assert "val_9" in refused(*words, "--samples", "val_9", "--to", tmp_path / "c.png")
 
 
 def test_dry_run_trains_nothing(tmp_path: Path) -> None:
@@ -309,13 +319,14 @@ def test_two_processes_that_finish_one_cell_at_once_leave_one_whole_record(tmp_p
 
 
 def test_a_full_disk_while_a_record_is_written_leaves_nothing_half_written(tmp_path: Path) -> None:
+    words = ["evaluate", "--suite", "toyscapes", "--photos", "--features", "none", "--out", str(tmp_path)]
     code = (
         "import errno, os, sys\n"
         "import harness.files as files\n"
         "def full(fd):\n"
         "    raise OSError(errno.ENOSPC, 'No space left on device')\n"
         "files.os.fsync = full\n"
-        f"sys.argv = ['spadebench', 'evaluate', '--suite', 'toyscapes', '--photos', '--features', 'none', '--out', {str(tmp_path)!r}]\n"
+        f"sys.argv = ['spadebench', *{words!r}]\n"
         "from harness.cli import main\n"
         "main()\n"
     )

@@ -90,7 +90,8 @@ class Bench:
 
 @dataclass(frozen=True)
 class Subject:
-    """What is scored, in a record's words. trained: the training's side of the cost."""
+    """What is scored, in a record's words. trained: the training's side of the cost. perceptual: name@weights
+    of the net that was a loss of the training, empty without one."""
 
     method: str
     title: str
@@ -100,6 +101,7 @@ class Subject:
     trained: dict[str, Any] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
     training_data: str | None = None
+    perceptual: str = ""
 
 
 def open_data(suite: Suite, split: str, places: Places, with_photos: bool = True) -> DataSet:
@@ -132,6 +134,10 @@ def open_bench(
     weights = weights_root(places.weights)
     split = split or suite.score_split
     dataset = open_data(suite, split, places)
+    if protocol.segmenter is None:
+        raise UserError(
+            f"suite '{suite.name}' has no segmenter", mend="name one in the suite's protocol to score by it"
+        )
     segmenter = lookup(SEGMENTERS, protocol.segmenter)(weights, device)
     nets, missing = [], []
     for name in protocol.features if features is None else features:
@@ -294,17 +300,16 @@ def state_hash(state: dict[str, torch.Tensor]) -> str:
 
 
 def _loss_notes(bench: Bench, subject: Subject) -> list[str]:
-    """Flags for nets that had a part in both the training's loss and the scores."""
-    used = (subject.config or {}).get("perceptual")
-    weight = (subject.config or {}).get("method", {}).get("losses", {}).get("perceptual", 0)
-    if not used or not weight:
+    """Flags for nets that had a part in both the training's loss and the scores, by name or by weights."""
+    name, _, weights = subject.perceptual.partition("@")
+    if not name:
         return []
     notes = []
-    if used == bench.segmenter.name:
-        notes.append(f"the scoring segmenter {used} was the perceptual loss of the training")
+    if name == bench.segmenter.name or weights == bench.segmenter.weights:
+        notes.append(f"the scoring segmenter {bench.segmenter.name} was a loss of the training")
     notes += [
-        f"the feature net of {net.key} was the perceptual loss of the training"
+        f"the feature net of {net.key} was a loss of the training"
         for net in bench.nets
-        if net.name == used
+        if name == net.name or weights == net.weights
     ]
     return notes

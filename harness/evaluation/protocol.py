@@ -18,7 +18,7 @@ VERSION = 1
 class Protocol:
     """How images are scored.
 
-    segmenter: registry name. image: size at which the segmenter sees an image: `label` (resized to the
+    segmenter: registry name; None for a suite that only trains and generates. image: size at which the segmenter sees an image: `label` (resized to the
     label map's own size, bilinear) or `own` (as it is). label: size at which labels are compared:
     `native`, or `image` (nearest-resized to the segmenter's input).
     void: the main accuracy and mIoU leave void pixels out; both accuracies are recorded.
@@ -30,7 +30,7 @@ class Protocol:
     """
 
     name: str
-    segmenter: str
+    segmenter: str | None
     image: Literal["label", "own"] = "label"
     label: Literal["native", "image"] = "native"
     class_mean: Literal["union", "present", "all"] = "union"
@@ -43,8 +43,8 @@ class Protocol:
 class Signed:
     """A protocol with what it was run on: the weights and sizes that decide its numbers.
 
-    suite, split, count, data: the scored images and the fingerprint of their data. size: (h, w) of generated images, at which the Fréchet
-    reference is taken. segmenter_weights, feature_weights: short content hashes.
+    suite, split, count, data: the scored images and the fingerprint of their data. size: (h, w) of
+    generated images, at which the Fréchet reference is taken. segmenter_weights, feature_weights: short content hashes.
     reference: fingerprint of the reference photos.
     """
 

@@ -153,6 +153,7 @@ def generator_subject(checkpoint: Checkpoint, bench: Bench, cell_id: str) -> tup
         trained=trained,
         notes=tuple(notes),
         training_data=checkpoint.data,
+        perceptual=checkpoint.perceptual,
     )
     detail = {"iteration": checkpoint.iteration}
     return GeneratorSource(generator, cell_id, bench.device, config["seed"], detail), subject

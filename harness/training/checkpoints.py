@@ -27,7 +27,8 @@ class Checkpoint:
     iteration: steps done. networks: state dicts by `generator`, `discriminator`, `encoder`.
     optimisers: state dicts by `generator`, `discriminator`; empty where stripped. seconds: training
     time so far. peak_memory: bytes. data: fingerprint of the training split. classes: its class names,
-    void value and palette, so that a checkpoint generates without its data set.
+    void value and palette, so that a checkpoint generates without its data set. perceptual: name@weights
+    of the net of the perceptual loss, empty without one.
     """
 
     config: dict[str, Any]
@@ -38,6 +39,7 @@ class Checkpoint:
     peak_memory: int
     data: str
     classes: dict[str, Any]
+    perceptual: str = ""
 
     @property
     def finished(self) -> bool:
@@ -57,6 +59,7 @@ def save_checkpoint(folder: Path, checkpoint: Checkpoint, keep: int) -> Path:
         "peak_memory": checkpoint.peak_memory,
         "data": checkpoint.data,
         "classes": json.dumps(checkpoint.classes),
+        "perceptual": checkpoint.perceptual,
     }
     with atomic_path(path) as temporary:
         try:
@@ -93,6 +96,7 @@ def load_checkpoint(path: Path) -> Checkpoint:
         peak_memory=content["peak_memory"],
         data=content["data"],
         classes=json.loads(content["classes"]),
+        perceptual=content.get("perceptual", ""),
     )
 
 

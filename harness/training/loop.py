@@ -101,6 +101,7 @@ def train(
             peak_memory=max(start.peak_memory, peak_memory(fabric.device)),
             data=data,
             classes=asdict(dataset.classes),
+            perceptual=f"{perceptual_net.name}@{perceptual_net.weights}" if perceptual_net is not None else "",
         )
 
     augment = config["suite"]["augment"]

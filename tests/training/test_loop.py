@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 import torch
-from small import small_cell
+from small import SMALL, small_cell
 
-from harness.cells import Cell
+from harness.cells import Cell, load_suite, resolve
 from harness.errors import UserError
 from harness.evaluation.evaluate import Places, open_data
 from harness.launch.cell import make_fabric
@@ -55,9 +55,6 @@ def test_two_trainings_of_one_cell_are_equal_and_loader_threads_do_not_matter(tm
 
 
 def test_seeds_give_different_weights(tmp_path: Path) -> None:
-    from harness.cells import load_suite, resolve
-    from small import SMALL
-
     one, two = (trained(resolve("spade", load_suite("toyscapes"), s, SMALL), tmp_path / str(s)) for s in (0, 1))
     assert not torch.equal(one.networks["generator"]["fc.weight"], two.networks["generator"]["fc.weight"])
 

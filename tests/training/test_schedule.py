@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -14,7 +16,7 @@ from harness.training.schedule import budget_iterations, rate_factor
 def test_the_rate_starts_at_one_never_rises_and_stays_positive(iterations: int, flat: float) -> None:
     factors = [rate_factor(i, iterations, flat) for i in range(iterations)]
     assert all(0 < f <= 1 for f in factors)
-    assert all(a >= b for a, b in zip(factors, factors[1:], strict=False))
+    assert all(a >= b for a, b in pairwise(factors))
 
 
 def test_the_rate_is_flat_for_half_and_then_linear() -> None:
