@@ -6,7 +6,6 @@ docs/record-schema.md lists the keys.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -16,6 +15,26 @@ from harness.files import write_json
 from harness.metrics.confusion import Confusion
 
 SCHEMA = 1
+RUN_AGAIN = "delete the record and run its cell again"
+_NONE = type(None)
+# What every finished record holds. Keys of a dotted name are looked up one after another.
+_KEYS: dict[str, tuple[type, ...]] = {
+    "id": (str,),
+    "method": (str,),
+    "title": (str,),
+    "suite": (str,),
+    "seed": (int, _NONE),
+    "config": (dict, _NONE),
+    "protocol.segmentation.signature": (str,),
+    "protocol.segmentation.hash": (str,),
+    "protocol.distance.signature": (str,),
+    "protocol.distance.hash": (str,),
+    "scores": (dict,),
+    "cost": (dict,),
+    "notes": (list,),
+    "provenance.finished": (str,),
+    "provenance.spadebench": (str,),
+}
 
 
 @dataclass(frozen=True)
@@ -72,21 +91,38 @@ class Store:
         path = self.records_folder / f"{record_id}.json"
         return read_record(path) if path.is_file() else None
 
-    def records(self) -> Iterator[dict[str, Any]]:
-        """All records, by file name."""
-        for path in sorted(self.records_folder.glob("[!.]*.json")):
-            yield read_record(path)
-
 
 def read_record(path: Path) -> dict[str, Any]:
-    """A record file as a dict. Raises UserError where it is broken or of another schema."""
+    """A record file, checked. Raises UserError where it is broken, of another schema, or lacks a key."""
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, json.JSONDecodeError) as error:
+        record = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError, RecursionError) as error:
+        raise UserError(f"cannot read this record: {error}", where=str(path), mend=RUN_AGAIN) from error
+    if not isinstance(record, dict):
+        raise UserError("a record is a JSON object", where=str(path), mend=RUN_AGAIN)
+    if record.get("schema") != SCHEMA:
         raise UserError(
-            "cannot read this record, it is broken", where=str(path), mend="delete it and run again"
-        ) from error
-    if not isinstance(content, Mapping) or content.get("schema") != SCHEMA:
-        found = content.get("schema") if isinstance(content, Mapping) else None
-        raise UserError(f"record schema {found} is not {SCHEMA}", where=str(path), mend="use the version that wrote it")
-    return dict(content)
+            f"record of schema {record.get('schema')}, this version reads {SCHEMA}",
+            where=str(path),
+            mend="use the version that wrote it",
+        )
+    if not isinstance(record.get("status"), str):
+        raise UserError("record lacks 'status'", where=str(path), mend=RUN_AGAIN)
+    if record["status"] == "done":
+        _check(record, str(path))
+    return record
+
+
+def _check(record: dict[str, Any], where: str) -> None:
+    for name, kinds in _KEYS.items():
+        value: Any = record
+        for part in name.split("."):
+            if not isinstance(value, dict) or part not in value:
+                raise UserError(f"record lacks '{name}'", where=where, mend=RUN_AGAIN)
+            value = value[part]
+        if not isinstance(value, kinds) or isinstance(value, bool):
+            raise UserError(f"'{name}' of this record is a {type(value).__name__}", where=where, mend=RUN_AGAIN)
+    if record["config"] is not None and not isinstance(record["config"].get("overrides"), dict):
+        raise UserError("record lacks 'config.overrides'", where=where, mend=RUN_AGAIN)
+    if not all(isinstance(note, str) for note in record["notes"]):
+        raise UserError("'notes' of this record are not all text", where=where, mend=RUN_AGAIN)

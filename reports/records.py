@@ -15,30 +15,9 @@ from typing import Any
 
 from ablations.grid import Grid, GridRow
 from harness.errors import UserError
+from harness.records import RUN_AGAIN, read_record
 
-SCHEMA = 1
 PHOTOS = "photos"  # the method of the ceiling row's record
-
-_MEND = "delete the record and run its cell again"
-_NONE = type(None)
-# What the reports read. Keys of a dotted name are looked up one after another.
-_KEYS: dict[str, tuple[type, ...]] = {
-    "id": (str,),
-    "method": (str,),
-    "title": (str,),
-    "suite": (str,),
-    "seed": (int, _NONE),
-    "config": (dict, _NONE),
-    "protocol.segmentation.signature": (str,),
-    "protocol.segmentation.hash": (str,),
-    "protocol.distance.signature": (str,),
-    "protocol.distance.hash": (str,),
-    "scores": (dict,),
-    "cost": (dict,),
-    "notes": (list,),
-    "provenance.finished": (str,),
-    "provenance.spadebench": (str,),
-}
 
 Record = dict[str, Any]
 
@@ -63,27 +42,6 @@ def read_records(folder: Path) -> list[Record]:
     files = sorted((folder / "records").glob("*.json"))
     # A name that starts with a dot is a file that somebody is still writing.
     return [read_record(path) for path in files if not path.name.startswith(".")]
-
-
-def read_record(path: Path) -> Record:
-    """One record, checked. Raises UserError as read_records."""
-    try:
-        record = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError, RecursionError) as error:
-        raise UserError(f"cannot read this record: {error}", where=str(path), mend=_MEND) from error
-    if not isinstance(record, dict):
-        raise UserError("a record is a JSON object", where=str(path), mend=_MEND)
-    if record.get("schema") != SCHEMA:
-        raise UserError(
-            f"record of schema {record.get('schema')}, this version reads {SCHEMA}",
-            where=str(path),
-            mend="use the version that wrote it",
-        )
-    if not isinstance(record.get("status"), str):
-        raise UserError("record lacks 'status'", where=str(path), mend=_MEND)
-    if record["status"] == "done":
-        _check(record, str(path))
-    return record
 
 
 def select(records: Iterable[Record], grid: Grid, suite: str) -> list[Picked]:
@@ -116,7 +74,7 @@ def finished(record: Record) -> datetime:
     try:
         when = datetime.fromisoformat(text)
     except ValueError as error:
-        raise UserError(f"'{text}' is no ISO 8601 time", where=f"record {record['id']}", mend=_MEND) from error
+        raise UserError(f"'{text}' is no ISO 8601 time", where=f"record {record['id']}", mend=RUN_AGAIN) from error
     return when if when.tzinfo else when.replace(tzinfo=UTC)
 
 
@@ -138,18 +96,3 @@ def _cell_key(method: str, seed: int, overrides: dict[str, Any]) -> str:
     # One round through JSON, as the record made, and 1 and 1.0 are one number.
     plain = json.loads(json.dumps(overrides), parse_int=float)
     return json.dumps([method, seed, plain], sort_keys=True)
-
-
-def _check(record: Record, where: str) -> None:
-    for name, kinds in _KEYS.items():
-        value: Any = record
-        for part in name.split("."):
-            if not isinstance(value, dict) or part not in value:
-                raise UserError(f"record lacks '{name}'", where=where, mend=_MEND)
-            value = value[part]
-        if not isinstance(value, kinds) or isinstance(value, bool):
-            raise UserError(f"'{name}' of this record is a {type(value).__name__}", where=where, mend=_MEND)
-    if record["config"] is not None and not isinstance(record["config"].get("overrides"), dict):
-        raise UserError("record lacks 'config.overrides'", where=where, mend=_MEND)
-    if not all(isinstance(note, str) for note in record["notes"]):
-        raise UserError("'notes' of this record are not all text", where=where, mend=_MEND)

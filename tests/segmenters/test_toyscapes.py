@@ -140,5 +140,5 @@ def test_broken_weights_are_told(tmp_path: Path, content: bytes | None) -> None:
     path = tmp_path / "toyscapes.safetensors"
     if content is not None:
         path.write_bytes(content)
-    with pytest.raises(UserError, match="toyscapes.safetensors"):
+    with pytest.raises(UserError, match=r"toyscapes\.safetensors"):
         load_net(path, "cpu")
