@@ -67,6 +67,7 @@ def versions() -> dict[str, str]:
             found[name] = version(name)
         except PackageNotFoundError:
             found[name] = "missing"
+    found["torch"] = torch.__version__  # with its build, which the package's metadata leaves out
     return found
 
 

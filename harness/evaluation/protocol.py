@@ -18,12 +18,13 @@ VERSION = 1
 class Protocol:
     """How images are scored.
 
-    segmenter: registry name; None for a suite that only trains and generates. image: size at which the segmenter sees an image: `label` (resized to the
-    label map's own size, bilinear) or `own` (as it is). label: size at which labels are compared:
-    `native`, or `image` (nearest-resized to the segmenter's input).
-    void: the main accuracy and mIoU leave void pixels out; both accuracies are recorded.
+    segmenter: registry name; None for a suite that only trains and generates.
+    image: size at which the segmenter sees an image: `label` (resized to the label map's own size,
+    bilinear) or `own` (as it is). label: size at which labels are compared: `native`, or `image`
+    (nearest-resized to the image).
     class_mean: classes averaged in mIoU: `union` (non-empty union), `present` (in the ground truth),
-    `all` (an absent class counts 0).
+    `all` (an absent class counts 0). Void pixels are left out of mIoU and of the main accuracy; the
+    accuracy that counts them wrong is recorded beside it.
     features: feature nets for Fréchet distances. reference: photos they are compared with: the scored
     split's or the training split's, at the size of the generated images.
     quantise: `truncate` to uint8, as the official code writes its PNGs.
@@ -44,8 +45,8 @@ class Signed:
     """A protocol with what it was run on: the weights and sizes that decide its numbers.
 
     suite, split, count, data: the scored images and the fingerprint of their data. size: (h, w) of
-    generated images, at which the Fréchet reference is taken. segmenter_weights, feature_weights: short content hashes.
-    reference: fingerprint of the reference photos.
+    generated images, at which the Fréchet reference is taken. segmenter_weights, feature_weights: short
+    content hashes. reference: fingerprint of the reference photos.
     """
 
     protocol: Protocol

@@ -56,7 +56,6 @@ def test_distance_grows_as_photos_are_spoilt(net: FeatureNet) -> None:
     blur = [distance(reference, moments(net, images)) for images in (blurred, more)]
     noisy = [distance(reference, moments(net, (train + s * noise).clamp(0, 255))) for s in (15, 60)]
     other = distance(reference, moments(net, (128 + 60 * noise).clamp(0, 255)))
-    print(floor, blur, noisy, other)
     assert floor < blur[0] < blur[1]
     assert floor < noisy[0] < noisy[1] < other
     # One grey look for all label maps is no photo album.
