@@ -222,6 +222,8 @@ def _check_schedule(tree: dict[str, Any]) -> None:
             raise UserError(f"schedule.{key} must be 1 or more, not {schedule[key]}")
     if not 0 <= schedule["flat"] <= 1:
         raise UserError(f"schedule.flat is a share between 0 and 1, not {schedule['flat']}")
+    if schedule["rate"] < 0:
+        raise UserError(f"schedule.rate must be 0 or more, not {schedule['rate']}")
     if tree["threads"] < 1:
         raise UserError(f"threads must be 1 or more, not {tree['threads']}")
     if tree["precision"] not in ("32", "bf16"):

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 import torch
+from torch._subclasses.fake_tensor import FakeTensorMode
 from torch.utils.flop_counter import FlopCounterMode
 
 from harness.labels import LabelMap, LabelSpec
@@ -15,7 +16,8 @@ from harness.training.networks import build_generator
 def generator_cost(config: Mapping[str, Any], spec: LabelSpec) -> dict[str, int]:
     """`parameters` and `multiply_adds` (convolutions and matrix products) of a cell's generator at its size."""
     size = (config["suite"]["size"][0], config["suite"]["size"][1])
-    with torch.device("meta"):
+    # Fake tensors have shapes and a device but no memory: full sizes are counted in seconds.
+    with FakeTensorMode():
         generator = build_generator(config, spec, size).eval()
         labels = torch.zeros(1, *size, dtype=torch.int64)
         edges = torch.zeros(1, *size, dtype=torch.bool) if spec.edges else None

@@ -42,8 +42,8 @@ def run(
     o.refuse_torchrun("run")
     o.import_user_code(user_code)
     from harness.cells import load_suite, resolve
-    from harness.evaluation.evaluate import Places, open_bench, record_id
-    from harness.launch.cell import Machine, Watch, run_cell, run_photos
+    from harness.evaluation.evaluate import Places, open_bench, photos_id, record_id
+    from harness.launch.cell import Machine, Watch, check_trained_data, score_cell, score_photos, train_cell
     from harness.records import Store
     from harness.training.loop import LoopOptions
 
@@ -69,15 +69,23 @@ def run(
     loop = LoopOptions(checkpoint_every, keep, workers=workers)
     records: list[dict[str, Any]] = []
     for number, cell in enumerate(cells, start=1):
-        if store.load(record_id(bench, cell.id)) is not None:
-            say(f"[{number}/{len(cells)}] {cell.name}: done already, cell {cell.id}")
-            records.append(run_cell(cell, bench, store, machine, loop, Watch())[0])
-            continue
-        with bar(f"[{number}/{len(cells)}] {cell.name}") as update:
-            watch = Watch(update, lambda done, total: None, say)
-            records.append(run_cell(cell, bench, store, machine, loop, watch)[0])
+        name = f"[{number}/{len(cells)}] {cell.name}"
+        record = store.load(record_id(bench, cell.id))
+        if record is not None:
+            check_trained_data(record, bench)
+            say(f"{name}: done already, cell {cell.id}")
+        else:
+            with bar(f"{name} training") as update:
+                checkpoint = train_cell(cell, store, places, machine, loop, Watch(update, say))
+            with bar(f"{name} scoring") as update:
+                record = score_cell(cell, checkpoint, bench, store, machine, update)
+        records.append(record)
     if loaded.ceiling:
-        records.append(run_photos(bench, store, machine, Watch())[0])
+        record = store.load(record_id(bench, photos_id(bench)))
+        if record is None:
+            with bar("real photos scoring") as update:
+                record = score_photos(bench, store, machine, update)
+        records.append(record)
     _report(loaded, chosen.name, records, out, as_json)
 
 

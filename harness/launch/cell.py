@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import socket
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -26,9 +26,8 @@ from harness.evaluation.evaluate import (
     evaluate,
     open_data,
     photos_id,
-    record_id,
 )
-from harness.evaluation.sources import GeneratorSource, PhotoSource
+from harness.evaluation.sources import GeneratorSource, ImageSource, PhotoSource
 from harness.files import write_text
 from harness.records import Store
 from harness.registry import PERCEPTUAL, lookup
@@ -48,11 +47,10 @@ class Machine:
 
 @dataclass(frozen=True)
 class Watch:
-    """Who is told how far things are. training, scoring: progress; say: a line for people."""
+    """Who is told how far a training is: progress by step, and lines for people."""
 
     training: Progress | None = None
-    scoring: Callable[[int, int], None] | None = None
-    say: Callable[[str], None] = field(default=lambda line: None)
+    say: Callable[[str], None] = lambda line: None
 
 
 def train_cell(
@@ -81,44 +79,43 @@ def train_cell(
 
 
 def score_cell(
-    cell: Cell, checkpoint: Path, bench: Bench, store: Store, machine: Machine, watch: Watch
+    cell: Cell, checkpoint: Path, bench: Bench, store: Store, machine: Machine, progress: Progress | None = None
 ) -> dict[str, Any]:
     """Score the final checkpoint of a cell and save the record."""
-    loaded = load_checkpoint(checkpoint)
-    source, subject = generator_subject(loaded, bench, cell_id=cell.id)
+    source, subject = generator_subject(load_checkpoint(checkpoint), bench, cell_id=cell.id)
+    return _scored(source, subject, bench, store, machine, progress)
+
+
+def score_photos(bench: Bench, store: Store, machine: Machine, progress: Progress | None = None) -> dict[str, Any]:
+    """Score the real photos, the ceiling row, and save the record."""
+    subject = Subject(method="photos", title="real photos")
+    return _scored(PhotoSource(photos_id(bench)), subject, bench, store, machine, progress)
+
+
+def _scored(
+    source: ImageSource, subject: Subject, bench: Bench, store: Store, machine: Machine, progress: Progress | None
+) -> dict[str, Any]:
     record, confusion = evaluate(
-        bench, source, subject, batch=machine.score_batch, workers=machine.workers, progress=watch.scoring
+        bench,
+        source,
+        subject,
+        batch=machine.score_batch,
+        workers=machine.workers,
+        progress=None if progress is None else lambda done, total: progress(done, total, {}),
     )
     store.save(record, confusion)
     return record.as_dict()
 
 
-def run_cell(
-    cell: Cell, bench: Bench, store: Store, machine: Machine, loop: LoopOptions, watch: Watch
-) -> tuple[dict[str, Any], bool]:
-    """The record of a cell, and whether it was there already. Trains and scores only what is not done."""
-    done = store.load(record_id(bench, cell.id))
-    if done is not None:
-        return done, True
-    checkpoint = train_cell(cell, store, bench.places, machine, loop, watch)
-    return score_cell(cell, checkpoint, bench, store, machine, watch), False
-
-
-def run_photos(bench: Bench, store: Store, machine: Machine, watch: Watch) -> tuple[dict[str, Any], bool]:
-    """The record of the real photos, the ceiling row, and whether it was there already."""
-    done = store.load(record_id(bench, photos_id(bench)))
-    if done is not None:
-        return done, True
-    record, confusion = evaluate(
-        bench,
-        PhotoSource(photos_id(bench)),
-        Subject(method="photos", title="real photos"),
-        batch=machine.score_batch,
-        workers=machine.workers,
-        progress=watch.scoring,
-    )
-    store.save(record, confusion)
-    return record.as_dict(), False
+def check_trained_data(record: dict[str, Any], bench: Bench) -> None:
+    """Raise UserError where a finished record was trained on other data than the suite has now."""
+    trained = record["provenance"]["data"]["trained"]
+    if trained != open_data(bench.suite, bench.suite.train_split, bench.places).fingerprint():
+        raise UserError(
+            "this cell was trained on other data than there is now",
+            where=f"record {record['id']}",
+            mend="restore the data, or use another --out",
+        )
 
 
 def generator_subject(checkpoint: Checkpoint, bench: Bench, cell_id: str) -> tuple[GeneratorSource, Subject]:

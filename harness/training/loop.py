@@ -124,7 +124,7 @@ def train(
                 factor = rate_factor(iteration - 1, schedule["iterations"], schedule["flat"])
                 for optimiser, rate in ((g_optimiser, "lr_generator"), (d_optimiser, "lr_discriminator")):
                     for group in optimiser.param_groups if optimiser else ():
-                        group["lr"] = config["method"]["optimiser"][rate] * factor
+                        group["lr"] = config["method"]["optimiser"][rate] * schedule["rate"] * factor
                 values = update(
                     wrapped,
                     fabric,
