@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, get_args, get_type_hints
 
 from harness.code_version import code_version
 from harness.errors import UserError, did_you_mean
-from harness.method import Method
+from harness.method import Losses, Method
 from harness.registry import (
     DATASETS,
     DISCRIMINATORS,
@@ -106,9 +107,7 @@ def resolve(
             _set(tree, key, value)
     for key, value in overrides.items():
         _set(tree, key, value)
-    if tree["perceptual"] == "none":  # as one types it: --set perceptual=none
-        tree["perceptual"] = None
-    _check_schedule(tree)
+    _check_values(tree)
     title = tree["method"].pop("title")
     config = {
         "format": FORMAT,
@@ -193,11 +192,26 @@ def _set(tree: dict[str, Any], key: str, value: Any) -> None:
     at, last = _place(tree, key)
     before = at[last]
     if last == "norm":
+        if not isinstance(value, str | dict):
+            raise UserError(f"{key} takes the name of a norm, not {value!r}", where="--set")
         at[last] = _filled_norm(value)
         return
+    if key in _PARTS:
+        raise UserError(
+            f"'{key}' cannot be overridden as a whole", where="--set", mend=f"set one option, as in {key}.ngf=32"
+        )
+    if key == "perceptual":
+        at[last] = _perceptual(value)
+        return
+    if key == "precision":
+        value = str(value)  # --set precision=32 is read as a number
     if last == "name":
         raise UserError(f"'{key}' cannot be overridden", where="--set", mend="set the whole norm, or register a method")
-    if before is not None and value is not None:
+    if before is not None and value is None:
+        raise UserError(f"{key} cannot be empty", where="--set", mend=f"its default is {before!r}")
+    if isinstance(value, float) and not math.isfinite(value):
+        raise UserError(f"{key} must be a finite number", where="--set", mend=f"its default is {before!r}")
+    if before is not None:
         number = isinstance(before, float) and isinstance(value, int) and not isinstance(value, bool)
         if number:
             value = float(value)
@@ -210,20 +224,36 @@ def _set(tree: dict[str, Any], key: str, value: Any) -> None:
     at[last] = value
 
 
+def _perceptual(value: Any) -> str | None:
+    """The name of a perceptual net; `none` leaves the loss out."""
+    if value is None or value == "none":
+        return None
+    lookup(PERCEPTUAL, str(value))
+    return str(value)
+
+
 def _kind(value: Any) -> str:
     kinds = {bool: "true or false", int: "a whole number", float: "a number", str: "a word"}
     return kinds.get(type(value), f"a {type(value).__name__}")
 
 
-def _check_schedule(tree: dict[str, Any]) -> None:
+def _check_values(tree: dict[str, Any]) -> None:
+    """Raise UserError for values of the right type that mean nothing."""
+    for name, hint in get_type_hints(Losses).items():
+        value, choices = tree["method"]["losses"][name], get_args(hint)
+        if choices and value not in choices:
+            raise UserError(f"losses.{name} cannot be {value!r}", mend=did_you_mean(str(value), choices))
+    if (tree["method"]["losses"]["gan"] == "none") != (tree["method"]["discriminator"] is None):
+        raise UserError("losses.gan is 'none' for a method without a discriminator, and for no other")
+    for part, key in ((p, k) for p in _PARTS for k in ("ngf", "ndf", "hidden") if tree["method"][p] is not None):
+        if tree["method"][part].get(key, 1) < 1:
+            raise UserError(f"{part}.{key} must be 1 or more, not {tree['method'][part][key]}")
     schedule = tree["schedule"]
     for key in ("iterations", "batch"):
         if schedule[key] < 1:
             raise UserError(f"schedule.{key} must be 1 or more, not {schedule[key]}")
     if not 0 <= schedule["flat"] <= 1:
         raise UserError(f"schedule.flat is a share between 0 and 1, not {schedule['flat']}")
-    if schedule["rate"] < 0:
-        raise UserError(f"schedule.rate must be 0 or more, not {schedule['rate']}")
     if tree["threads"] < 1:
         raise UserError(f"threads must be 1 or more, not {tree['threads']}")
     if tree["precision"] not in ("32", "bf16"):

@@ -14,11 +14,12 @@ import tokenize
 from collections.abc import Iterable
 from pathlib import Path
 
-_LAYOUT = {tokenize.COMMENT, tokenize.NL, tokenize.NEWLINE, tokenize.INDENT, tokenize.DEDENT, tokenize.ENDMARKER}
+_IGNORED = {tokenize.COMMENT, tokenize.NL, tokenize.ENDMARKER}
+_MARKS = {tokenize.NEWLINE: ";", tokenize.INDENT: "{", tokenize.DEDENT: "}"}
 
 
 def code_version(modules: Iterable[str]) -> str:
-    """First 12 hex digits of a hash over the given modules and what they import of their own package.
+    """First 12 hex digits of a hash over the given modules and what they import of our methods and the user's code.
 
     `modules` are dotted names of imported or importable modules; those of `harness` are taken without
     their imports (the engine's parts that matter are named one by one).
@@ -30,25 +31,39 @@ def code_version(modules: Iterable[str]) -> str:
 
 
 def _closure(modules: Iterable[str]) -> set[str]:
-    """The modules and, for all but the engine's own, the modules of the same package that they import."""
+    """The modules and, for all but the engine's own, what they import of the code that is no library."""
     found: set[str] = set()
     waiting = list(modules)
     while waiting:
         name = waiting.pop()
-        if name in found or _file(name) is None:
+        path = _file(name)
+        if name in found or path is None:
             continue
         found.add(name)
-        top = name.split(".")[0]
-        if top == "harness":
-            continue
-        for node in ast.walk(ast.parse(_source(name))):
-            if isinstance(node, ast.ImportFrom):
-                base = _absolute(node, name)
-                # `from package import module` and `from module import name` look alike: try both.
-                waiting += [m for m in (base, *(f"{base}.{a.name}" for a in node.names)) if m.split(".")[0] == top]
-            elif isinstance(node, ast.Import):
-                waiting += [a.name for a in node.names if a.name.split(".")[0] == top]
+        if name.split(".")[0] != "harness":
+            waiting += [other for other in _imports(name) if _counts(other, name, path)]
     return found
+
+
+def _imports(name: str) -> list[str]:
+    """Dotted names that a module imports; `from a import b` may mean the module a.b, so both are given."""
+    found: list[str] = []
+    for node in ast.walk(ast.parse(_source(name))):
+        if isinstance(node, ast.ImportFrom):
+            base = _absolute(node, name)
+            found += [base, *(f"{base}.{alias.name}" for alias in node.names)]
+        elif isinstance(node, ast.Import):
+            found += [alias.name for alias in node.names]
+    return found
+
+
+def _counts(other: str, importer: str, importer_path: Path) -> bool:
+    """Whether an import is code of the same author: its package, our methods, or a file beside a user's file."""
+    top = other.split(".")[0]
+    if top in (importer.split(".")[0], "baselines"):
+        return True
+    path = _file(other)
+    return path is not None and "." not in other and path.parent == importer_path.parent
 
 
 def _absolute(node: ast.ImportFrom, importer: str) -> str:
@@ -79,14 +94,19 @@ def _source(name: str) -> str:
 
 
 def _tokens(source: str) -> str:
+    """The tokens that decide what a source does: line ends and indentation as marks, no comments or docstrings."""
     kept: list[str] = []
-    at_statement_start = True
+    at_statement_start, bare_docstring = True, False
     for token in tokenize.generate_tokens(io.StringIO(source).readline):
-        if token.type in _LAYOUT:
-            at_statement_start = at_statement_start or token.type in (tokenize.NEWLINE, tokenize.INDENT)
+        if token.type in _IGNORED:
             continue
-        docstring = token.type == tokenize.STRING and at_statement_start
+        if token.type in _MARKS:
+            if not (token.type == tokenize.NEWLINE and bare_docstring):
+                kept.append(_MARKS[token.type])
+            at_statement_start, bare_docstring = True, False
+            continue
+        bare_docstring = token.type == tokenize.STRING and at_statement_start
         at_statement_start = False
-        if not docstring:
+        if not bare_docstring:
             kept.append(token.string)
-    return "".join(kept)
+    return "\0".join(kept)

@@ -10,6 +10,7 @@ import subprocess
 import sys
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
+from typing import Any
 
 import torch
 
@@ -57,6 +58,11 @@ def describe(device: torch.device) -> dict[str, str | int]:
         "platform": platform.system(),
     }
     return found
+
+
+def provenance(device: torch.device) -> dict[str, Any]:
+    """What code ran on what machine: `versions`, `hardware`, `git_commit`."""
+    return {"versions": versions(), "hardware": describe(device), "git_commit": git_commit()}
 
 
 def versions() -> dict[str, str]:

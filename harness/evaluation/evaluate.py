@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import shlex
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -22,7 +23,7 @@ from harness.evaluation.one_pass import Progress, one_pass, reference_stats
 from harness.evaluation.protocol import Protocol, Signed, short_hash
 from harness.evaluation.sources import ImageSource
 from harness.features.base import FeatureNet
-from harness.hardware import describe, git_commit, peak_memory, reset_peak_memory, versions
+from harness.hardware import peak_memory, provenance, reset_peak_memory
 from harness.metrics.confusion import Confusion, scores
 from harness.metrics.frechet import FeatureStats, frechet_distance
 from harness.records import Record
@@ -91,7 +92,7 @@ class Bench:
 @dataclass(frozen=True)
 class Subject:
     """What is scored, in a record's words. trained: the training's side of the cost. perceptual: name@weights
-    of the net that was a loss of the training, empty without one."""
+    of the net that was a loss of the training, empty without one. made: what the training ran on."""
 
     method: str
     title: str
@@ -102,6 +103,7 @@ class Subject:
     notes: tuple[str, ...] = ()
     training_data: str | None = None
     perceptual: str = ""
+    made: dict[str, Any] | None = None
 
 
 def open_data(suite: Suite, split: str, places: Places, with_photos: bool = True) -> DataSet:
@@ -226,18 +228,17 @@ def evaluate(
             "seconds_scoring": round(passed.seconds, 3),
             "images_per_s_training": None,
             "images_per_s_scoring": round(len(bench.dataset) / passed.seconds, 3),
-            "peak_memory_bytes": max(peak_memory(bench.device), int(subject.trained.get("peak_memory_bytes") or 0)),
-            **{key: value for key, value in subject.trained.items() if key != "peak_memory_bytes"},
+            "peak_memory_bytes": peak_memory(bench.device),
+            **subject.trained,
         },
         notes=[*subject.notes, *bench.missing, *_loss_notes(bench, subject)],
         provenance={
             "spadebench": __version__,
-            "versions": versions(),
-            "hardware": describe(bench.device),
-            "git_commit": git_commit(),
+            **provenance(bench.device),
+            "training": subject.made,
             "data": {"scored": bench.fingerprint, "trained": subject.training_data},
             "finished": datetime.now(UTC).isoformat(timespec="seconds"),
-            "command": " ".join(["spadebench", *sys.argv[1:]]),
+            "command": shlex.join(["spadebench", *sys.argv[1:]]),
         },
         confusion=f"{record_name}.confusion.npz",
     )

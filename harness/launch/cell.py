@@ -151,6 +151,7 @@ def generator_subject(checkpoint: Checkpoint, bench: Bench, cell_id: str) -> tup
         notes=tuple(notes),
         training_data=checkpoint.data,
         perceptual=checkpoint.perceptual,
+        made=checkpoint.made,
     )
     detail = {"iteration": checkpoint.iteration}
     return GeneratorSource(generator, cell_id, bench.device, config["seed"], detail), subject

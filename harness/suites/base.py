@@ -18,13 +18,11 @@ class Schedule:
 
     iterations: generator steps (paper.md counts epochs; a suite states the steps that they come to).
     flat: share of the iterations at the full learning rate; the rest falls linearly to 0.
-    rate: factor on the methods' own learning rates, over 1 for schedules far shorter than the paper's.
     """
 
     iterations: int
     batch: int
     flat: float = 0.5
-    rate: float = 1.0
 
 
 @dataclass(frozen=True)

@@ -28,7 +28,8 @@ class Checkpoint:
     optimisers: state dicts by `generator`, `discriminator`; empty where stripped. seconds: training
     time so far. peak_memory: bytes. data: fingerprint of the training split. classes: its class names,
     void value and palette, so that a checkpoint generates without its data set. perceptual: name@weights
-    of the net of the perceptual loss, empty without one.
+    of the net of the perceptual loss, empty without one. made: hardware, versions, git_commit and number
+    of processes of the training.
     """
 
     config: dict[str, Any]
@@ -39,7 +40,8 @@ class Checkpoint:
     peak_memory: int
     data: str
     classes: dict[str, Any]
-    perceptual: str = ""
+    perceptual: str
+    made: dict[str, Any]
 
     @property
     def finished(self) -> bool:
@@ -60,6 +62,7 @@ def save_checkpoint(folder: Path, checkpoint: Checkpoint, keep: int) -> Path:
         "data": checkpoint.data,
         "classes": json.dumps(checkpoint.classes),
         "perceptual": checkpoint.perceptual,
+        "made": json.dumps(checkpoint.made),
     }
     with atomic_path(path) as temporary:
         try:
@@ -96,7 +99,8 @@ def load_checkpoint(path: Path) -> Checkpoint:
         peak_memory=content["peak_memory"],
         data=content["data"],
         classes=json.loads(content["classes"]),
-        perceptual=content.get("perceptual", ""),
+        perceptual=content["perceptual"],
+        made=json.loads(content["made"]),
     )
 
 

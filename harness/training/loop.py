@@ -25,7 +25,7 @@ from harness.data.loading import TrainingBatches, training_batches
 from harness.errors import UserError
 from harness.features.base import PerceptualNet
 from harness.files import write_json
-from harness.hardware import peak_memory, reset_peak_memory
+from harness.hardware import peak_memory, provenance, reset_peak_memory
 from harness.training.checkpoints import Checkpoint, list_checkpoints, load_checkpoint, load_into, save_checkpoint
 from harness.training.interrupt import Interrupted, stop_requests
 from harness.training.log import TrainingLog
@@ -84,6 +84,7 @@ def train(
     log = TrainingLog(folder, start.iteration, loop.tensorboard) if fabric.is_global_zero else None
     if fabric.is_global_zero:
         write_json(folder / "config.json", config)
+    made = {**provenance(fabric.device), "processes": fabric.world_size}
     reset_peak_memory(fabric.device)
     began = time.perf_counter()
 
@@ -102,6 +103,7 @@ def train(
             data=data,
             classes=asdict(dataset.classes),
             perceptual=f"{perceptual_net.name}@{perceptual_net.weights}" if perceptual_net is not None else "",
+            made=made,
         )
 
     augment = config["suite"]["augment"]
@@ -124,7 +126,7 @@ def train(
                 factor = rate_factor(iteration - 1, schedule["iterations"], schedule["flat"])
                 for optimiser, rate in ((g_optimiser, "lr_generator"), (d_optimiser, "lr_discriminator")):
                     for group in optimiser.param_groups if optimiser else ():
-                        group["lr"] = config["method"]["optimiser"][rate] * schedule["rate"] * factor
+                        group["lr"] = config["method"]["optimiser"][rate] * factor
                 values = update(
                     wrapped,
                     fabric,
@@ -192,7 +194,7 @@ def _resume(folder: Path, cell: Cell, data: str, networks: Networks, g_optimiser
     """Load the newest checkpoint of the folder into everything; without one, a Checkpoint at step 0."""
     found = list_checkpoints(folder)
     if not found:
-        return Checkpoint(cell.config, 0, {}, {}, 0.0, 0, data, {})
+        return Checkpoint(cell.config, 0, {}, {}, 0.0, 0, data, {}, "", {})
     checkpoint = load_checkpoint(found[-1])
     if Cell(checkpoint.config, cell.suite).id != cell.id:
         raise UserError("this checkpoint belongs to another cell", where=str(found[-1]), mend="use another --out")

@@ -26,6 +26,8 @@ def checkpoint(iteration: int = 3) -> Checkpoint:
         peak_memory=7,
         data="abc",
         classes={"names": ["a"], "void": None, "palette": [[0, 0, 0]]},
+        perceptual="",
+        made={"processes": 1},
     )
 
 
