@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import sys
 from typing import Annotated
 
@@ -40,6 +41,9 @@ app.command("train-segmenter")(train_segmenter)
 _USAGE_ERROR = next(c for c in typer.BadParameter.__mro__ if c.__name__ == "ClickException")
 
 
+_INTERRUPTED = 130
+
+
 def _version(asked: bool) -> None:
     if asked:
         print(f"spadebench {__version__}")
@@ -61,12 +65,16 @@ def main() -> None:
 
     try:
         code = app(standalone_mode=False)
+        if code == _INTERRUPTED:  # typer's own answer to ctrl-C
+            _fail("nothing was half-written; the same command goes on", _INTERRUPTED, "interrupted")
     except UserError as error:
         code = _fail(str(error), 2)
     except Interrupted as stopped:
-        code = _fail(str(stopped), 130, "interrupted")
-    except KeyboardInterrupt:
-        code = _fail("nothing was half-written; the same command goes on", 130, "interrupted")
+        code = _fail(str(stopped), _INTERRUPTED, "interrupted")
+    except OSError as error:
+        if error.filename is None and error.errno not in (errno.ENOSPC, errno.EDQUOT):
+            raise
+        code = _fail(f"{error.filename or 'writing'}: {error.strerror}", 2)
     except Exception as error:
         if not isinstance(error, _USAGE_ERROR):
             raise

@@ -6,7 +6,7 @@ import json
 import os
 import secrets
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -20,10 +20,10 @@ def atomic_path(path: Path) -> Iterator[Path]:
     On any error the temporary file is removed and `path` is as it was. An OSError of the writing (a
     full disk, no permission) becomes a UserError that names the file.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
     # The suffix stays last, since writers such as numpy and PIL go by it.
     temporary = path.with_name(f".{path.stem}.{os.getpid()}.{secrets.token_hex(4)}{path.suffix}")
     try:
+        path.parent.mkdir(parents=True, exist_ok=True)
         yield temporary
         with temporary.open("rb+") as written:
             os.fsync(written.fileno())
@@ -33,7 +33,8 @@ def atomic_path(path: Path) -> Iterator[Path]:
             f"cannot write: {error.strerror or error}", where=str(path), mend="free some space or choose another folder"
         ) from error
     finally:
-        temporary.unlink(missing_ok=True)
+        with suppress(OSError):
+            temporary.unlink(missing_ok=True)
 
 
 def write_text(path: Path, text: str) -> None:

@@ -25,6 +25,8 @@ _KEYS: dict[str, tuple[type, ...]] = {
     "suite": (str,),
     "seed": (int, _NONE),
     "config": (dict, _NONE),
+    "source": (dict,),
+    "protocol.hash": (str,),
     "protocol.segmentation.signature": (str,),
     "protocol.segmentation.hash": (str,),
     "protocol.distance.signature": (str,),

@@ -111,9 +111,12 @@ def import_plugin(name: str) -> None:
             if not path.is_file():
                 raise UserError("no such file", where=name, mend="--import takes a module name or a .py file")
             module_name = path.stem
-            if module_name in sys.modules:
+            known = sys.modules.get(module_name)
+            if known is not None and getattr(known, "__file__", None) == str(path.resolve()):
                 return
-            spec = importlib.util.spec_from_file_location(module_name, path)
+            if known is not None:
+                raise UserError(f"a module '{module_name}' is loaded already", where=name, mend="rename your file")
+            spec = importlib.util.spec_from_file_location(module_name, path.resolve())
             assert spec is not None
             assert spec.loader is not None
             module = importlib.util.module_from_spec(spec)
@@ -121,6 +124,10 @@ def import_plugin(name: str) -> None:
             spec.loader.exec_module(module)
         else:
             importlib.import_module(name)
+    except KeyError as error:
+        if "already registered" not in str(error):
+            raise
+        raise UserError(str(error.args[0]), where=f"--import {name}", mend="register it under another name") from error
     except ModuleNotFoundError as error:
         raise UserError(
             f"cannot import '{error.name}'", where=f"--import {name}", mend="install it, or run where it can be found"

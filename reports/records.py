@@ -47,25 +47,41 @@ def read_records(folder: Path) -> list[Record]:
 def select(records: Iterable[Record], grid: Grid, suite: str) -> list[Picked]:
     """For each row of the grid, and last for its ceiling, the latest finished record of each seed.
 
-    A record belongs to a row where method, suite, seed and the user's overrides are equal and its
-    training started from no other checkpoint; all else being equal the one that finished last is
-    taken (paper.md has no say here: a cell may be scored again).
+    A record belongs to a row where method, suite, seed and the user's overrides are equal, its training
+    is finished and started from no other checkpoint. A cell may be scored again, by another protocol or
+    on another split: records of the protocol that most of the grid's rows were scored by are taken
+    before others, and among equals the one that finished last.
     """
-    latest: dict[str, Record] = {}
+    wanted = [{seed: _cell_key(row.name, seed, grid.overrides(row)) for seed in grid.seeds} for row in grid.methods]
+    of_grid = {key for keys in wanted for key in keys.values()}
+    candidates: dict[str, list[Record]] = {}
     for record in records:
-        if record["status"] != "done" or record["suite"] != suite:
-            continue
-        key = _key(record)
-        if key is not None and (key not in latest or _age(record) > _age(latest[key])):
-            latest[key] = record
+        key = _key(record) if record["status"] == "done" and record["suite"] == suite else None
+        if key in of_grid or key == PHOTOS:
+            candidates.setdefault(key, []).append(record)
+    usual = _usual_protocol([found for key, found in candidates.items() if key in of_grid])
+    latest = {
+        key: max(found, key=lambda record: (record["protocol"]["hash"] == usual, *_age(record)))
+        for key, found in candidates.items()
+    }
     picked = []
-    for row in grid.methods:
-        keys = {seed: _cell_key(row.name, seed, grid.overrides(row)) for seed in grid.seeds}
+    for row, keys in zip(grid.methods, wanted, strict=True):
         found = tuple(latest[key] for key in keys.values() if key in latest)
         picked.append(Picked(row, found, tuple(seed for seed, key in keys.items() if key not in latest)))
     if grid.ceiling:
         picked.append(Picked(None, (latest[PHOTOS],) if PHOTOS in latest else ()))
     return picked
+
+
+def _usual_protocol(rows: list[list[Record]]) -> str:
+    """The hash of the protocol that has scored most rows; the latest among equals, empty without rows."""
+    ages: dict[str, tuple[int, datetime]] = {}
+    for found in rows:
+        for name in {record["protocol"]["hash"] for record in found}:
+            last = max(finished(record) for record in found if record["protocol"]["hash"] == name)
+            count, before = ages.get(name, (0, last))
+            ages[name] = (count + 1, max(before, last))
+    return max(ages, key=ages.__getitem__, default="")
 
 
 def finished(record: Record) -> datetime:
@@ -89,6 +105,9 @@ def _key(record: Record) -> str | None:
     config = record["config"]
     if config is None or record["seed"] is None or config.get("init_from") is not None:
         return None
+    done = record["source"].get("iteration")
+    if done is not None and done < config["schedule"]["iterations"]:
+        return None  # a checkpoint on the way is no row: rows are not chosen by their scores
     return _cell_key(record["method"], record["seed"], config["overrides"])
 
 

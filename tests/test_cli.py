@@ -255,6 +255,41 @@ def test_faulty_data_is_refused_with_the_file_and_nothing_is_written(fault: str,
     assert not list(tmp_path.glob("store/records/*"))
 
 
+def test_nonsense_gets_one_line(tmp_path: Path) -> None:
+    (tmp_path / "a_file").write_text("")
+    (tmp_path / "taken.py").write_text(
+        "from harness.registry import NORMS\n"
+        "import baselines.norms.spade\n"
+        "@NORMS.register_module(name='spade')\n"
+        "class Mine: pass\n"
+    )
+    words = ("train", "spade", "--suite", "toyscapes", "--dry-run")
+    for line in ("schedule.iterations=null", "losses.kld=.nan", "losses.gan=hinje", "generator.ngf=-4", "threads=null"):
+        assert "--set" in refused(*words, "--set", line) or "losses" in line or "ngf" in line
+    assert "schedule.batch" in refused(*words, "--set", "schedule.batch=0", "--budget", "5ep")
+    assert "not supported" in refused(*words[:-1], *SMALL_SET, "--device", "meta", "--out", tmp_path / "x")
+    assert "a_file" in refused(*words[:-1], *SMALL_SET, "--out", tmp_path / "a_file")
+    assert "already registered" in refused(*words, "--import", tmp_path / "taken.py")
+
+
+def test_a_checkpoint_does_not_score_on_what_it_was_trained_on(trained: Path, tmp_path: Path) -> None:
+    words = ("--suite", "toyscapes", "--split", "train", "--out", tmp_path, "--features", "none", "--dry-run")
+    assert "trained and in the scored split" in refused("evaluate", "-c", checkpoint_of(trained), *words)
+
+
+def test_another_spelling_of_a_done_cell_fills_its_row(trained: Path) -> None:
+    words = ("run", "table1", "--suite", "toyscapes", "--methods", "spade", *SMALL_SET, "--out", trained)
+    done = spadebench(*words, "--set", "schedule.flat=0.5")
+    assert "done already" in done.stderr
+    assert "Missing" not in done.stdout
+
+
+def test_the_printed_signature_is_the_records(trained: Path) -> None:
+    words = ("evaluate", "--suite", "toyscapes", "--photos", "--out", trained)
+    record = json.loads(spadebench(*words, "--json").stdout)
+    assert f"protocol: {record['protocol']['signature']}\n" in spadebench(*words).stdout
+
+
 def test_a_missing_data_set_says_what_is_expected_where(tmp_path: Path) -> None:
     line = refused("train", "spade", "--suite", "camvid", "--data-root", tmp_path)
     assert str(tmp_path / "camvid") in line
@@ -294,7 +329,12 @@ def test_a_killed_training_resumes_and_ends_with_the_same_weights(sent: int, cod
     if code == 130:
         assert "goes on from" in said
     assert not list(killed.glob("cells/*/checkpoints/iteration_00000040.pt"))
-    spadebench(*long_training(killed))
+    before = {path.name: path.stat().st_mtime_ns for path in killed.glob("cells/*/checkpoints/*.pt")}
+    spadebench(*long_training(killed), "--keep", 99)
+    # It went on from the last checkpoint: that one still stands, and no earlier step was done again.
+    after = {path.name: path.stat().st_mtime_ns for path in killed.glob("cells/*/checkpoints/*.pt")}
+    assert after[max(before)] == before[max(before)]
+    assert min(after) >= min(before)
     one, two = final_weights(undisturbed), final_weights(killed)
     assert all(torch.equal(one[key], two[key]) for key in one)
 

@@ -46,7 +46,7 @@ def evaluate(
     o.refuse_torchrun("evaluate")
     o.import_user_code(user_code)
     from harness.cells import config_id, load_suite
-    from harness.evaluation.evaluate import Places, Subject, open_bench, photos_id, record_id
+    from harness.evaluation.evaluate import Places, Subject, check_disjoint, open_bench, open_data, photos_id, record_id
     from harness.evaluation.evaluate import evaluate as score
     from harness.evaluation.sources import ImageSource, PhotoSource, folder_source
     from harness.launch.cell import generator_subject
@@ -68,14 +68,19 @@ def evaluate(
     if loaded is not None:
         finished = config_id(loaded.config) if loaded.finished else f"{config_id(loaded.config)}-{loaded.iteration}it"
         source, subject = generator_subject(loaded, bench, finished)
+        check_disjoint(open_data(chosen, loaded.config["suite"]["train_split"], bench.places), bench.dataset)
     elif images is not None:
         source = folder_source(images, bench.dataset)
         subject = Subject(method="images", title=title or images.name)
     else:
         source, subject = PhotoSource(photos_id(bench)), Subject(method="photos", title="real photos")
     if dry_run:
-        say(f"would score {len(bench.dataset)} images: {bench.signed.signature}")
-        say(f"record: {out / 'records' / record_id(bench, source.id)}.json")
+        path = out / "records" / f"{record_id(bench, source.id)}.json"
+        if as_json:
+            o.print_json({"images": len(bench.dataset), "protocol": bench.signed.signature, "record": str(path)})
+        else:
+            say(f"would score {len(bench.dataset)} images: {bench.signed.signature}")
+            say(f"record: {path}")
         return
     with bar("scoring") as update:
         record, confusion = score(
@@ -108,9 +113,8 @@ def _print(record: dict[str, Any], path: Path) -> None:
         table.add_row(key, f"{value:.4f}" if distance else f"{100 * value:.2f} %")
     for name, value in scores["iou"].items():
         table.add_row(f"IoU {name}", "–" if value is None else f"{100 * value:.2f} %")
-    console = Console()
-    console.print(table)
-    console.print(f"protocol: {record['protocol']['signature']}", soft_wrap=True, highlight=False)
+    Console(emoji=False).print(table)
+    print(f"protocol: {record['protocol']['signature']}")
     for note in record["notes"]:
-        console.print(f"note: {note}", soft_wrap=True, highlight=False, markup=False)
-    console.print(f"record: {path}", soft_wrap=True, highlight=False)
+        print(f"note: {note}")
+    print(f"record: {path}")

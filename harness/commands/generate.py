@@ -18,7 +18,7 @@ def generate(
     labels: Annotated[Path | None, typer.Option(help="Folder of label maps (PNG of class indices).")] = None,
     instances: Annotated[Path | None, typer.Option(help="Folder of instance maps, for suites with edges.")] = None,
     split: Annotated[str | None, typer.Option(help="In place of --labels: a split of the checkpoint's suite.")] = None,
-    seed: o.Seed = 0,
+    seed: Annotated[int | None, typer.Option(help="Seed of the noise; default: the training's.", min=0)] = None,
     batch: o.ScoreBatch = 8,
     data_root: o.DataRoot = None,
     device: o.Device = None,
@@ -34,9 +34,12 @@ def generate(
       spadebench train spade --suite toyscapes --budget 20it --out demo
       spadebench generate --checkpoint demo/cells/*/checkpoints/iteration_00000020.pt --split val --to demo/images
     """
+    o.refuse_torchrun("generate")
     o.import_user_code(user_code)
     if (labels is None) == (split is None):
         raise UserError("give --labels FOLDER or --split NAME, one of them", where="generate")
+    import torch
+
     from harness.cells import load_suite
     from harness.data.base import DataSet
     from harness.data.loading import scoring_batches
@@ -57,10 +60,15 @@ def generate(
         suite = load_suite(loaded.config["suite"]["name"])
         dataset = open_data(suite, str(split), Places(data_root))
     if dry_run:
-        say(f"would generate {len(dataset)} images in {to}")
+        if as_json:
+            o.print_json({"checkpoint": str(checkpoint), "images": [str(to / f"{name}.png") for name in dataset.names]})
+        else:
+            say(f"would generate {len(dataset)} images in {to}")
         return
     chosen = o.device_of(device)
-    source = GeneratorSource(load_generator(loaded, chosen), str(checkpoint), chosen, seed)
+    torch.set_num_threads(loaded.config["threads"])
+    noise = loaded.config["seed"] if seed is None else seed
+    source = GeneratorSource(load_generator(loaded, chosen), str(checkpoint), chosen, noise)
     encoding = suite_encoding(loaded.config, classes)
     written: list[str] = []
     with bar("generating") as update, exact_arithmetic():

@@ -63,12 +63,15 @@ def with_budget(overrides: dict[str, Any], budget: str | None, suite: Any, place
     """Overrides with schedule.iterations set from a budget."""
     if budget is None:
         return overrides
-    from harness.evaluation.evaluate import open_data
     from harness.training.schedule import budget_iterations
 
-    # Only epochs need the data set.
-    samples = len(open_data(suite, suite.train_split, places)) if budget.strip().endswith("ep") else 0
-    batch = int(overrides.get("schedule.batch", suite.schedule.batch))
+    samples, batch = 0, overrides.get("schedule.batch", suite.schedule.batch)
+    if not isinstance(batch, int) or batch < 1:
+        raise UserError(f"schedule.batch must be a whole number from 1 up, not {batch!r}", where="--set")
+    if budget.strip().endswith("ep"):  # only epochs need the data set
+        from harness.evaluation.evaluate import open_data
+
+        samples = len(open_data(suite, suite.train_split, places))
     return {**overrides, "schedule.iterations": budget_iterations(budget, samples, batch)}
 
 
@@ -80,8 +83,10 @@ def device_of(name: str | None) -> Any:
 
     try:
         device = pick_device(name)
-        if device.type == "cuda" and not torch.cuda.is_available():
-            raise RuntimeError("no GPU is available")
+        if device.type not in ("cpu", "cuda"):
+            raise RuntimeError(f"devices of type {device.type} are not supported")
+        if device.type == "cuda" and (device.index or 0) >= torch.cuda.device_count():
+            raise RuntimeError(f"there are {torch.cuda.device_count()} GPUs")
     except RuntimeError as error:
         raise UserError(f"{error}".splitlines()[0], where=f"--device {name}", mend="cpu always works") from error
     return device

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
 
@@ -21,6 +22,8 @@ def report(
     methods: Annotated[str | None, typer.Option(help="Only these rows, or these methods, comma-separated.")] = None,
     seeds: Annotated[int | None, typer.Option(help="Number of seeds, from 0; default: the grid's own.", min=1)] = None,
     overrides: o.RowSet = None,
+    budget: o.Budget = None,
+    data_root: o.DataRoot = None,
     out: Annotated[Path, typer.Option("--out", "-o", help="Folder of the records.")] = Path("runs"),
     form: Annotated[str, typer.Option("--format", help=f"One of: {', '.join(FORMATS)}.")] = "terminal",
     to: Annotated[Path | None, typer.Option(help="Write all formats into this folder.")] = None,
@@ -46,6 +49,11 @@ def report(
     if form not in FORMATS:
         raise UserError(f"unknown format '{form}'", where="--format", mend=did_you_mean(form, FORMATS))
     loaded, suite_name = chosen_grid(grid, suite, methods, seeds, overrides)
+    if budget is not None:
+        from harness.cells import load_suite
+        from harness.evaluation.places import Places
+
+        loaded = replace(loaded, set=o.with_budget(dict(loaded.set), budget, load_suite(suite_name), Places(data_root)))
     table = build_table(loaded, suite_name, read_records(out), mix=mix)
     if to is not None:
         from harness.commands.progress import say

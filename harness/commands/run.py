@@ -79,7 +79,9 @@ def run(
                 checkpoint = train_cell(cell, store, places, machine, loop, Watch(update, say))
             with bar(f"{name} scoring") as update:
                 record = score_cell(cell, checkpoint, bench, store, machine, update)
-        records.append(record)
+        # Another spelling of the same cell may have made the record: the table looks for this one's.
+        described = {key: cell.config[key] for key in ("overrides", "title")}
+        records.append({**record, "title": cell.title, "config": {**record["config"], **described}})
     if loaded.ceiling:
         record = store.load(record_id(bench, photos_id(bench)))
         if record is None:

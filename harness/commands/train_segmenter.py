@@ -36,7 +36,10 @@ def train_segmenter(
     from harness.segmenters.toyscapes_training import train_toyscapes_segmenter
 
     if dry_run:
-        say(f"would train the toyscapes segmenter and write {out} and {out.with_suffix('.json')}")
+        if as_json:
+            o.print_json({"weights": str(out), "record": str(out.with_suffix(".json"))})
+        else:
+            say(f"would train the toyscapes segmenter and write {out} and {out.with_suffix('.json')}")
         return
     with bar("training the segmenter") as update:
         record = train_toyscapes_segmenter(out, iterations=iterations, seed=seed, progress=update)

@@ -20,6 +20,7 @@ from harness.data.encode import Encoding
 from harness.data.roots import data_root, weights_root
 from harness.errors import UserError
 from harness.evaluation.one_pass import Progress, one_pass, reference_stats
+from harness.evaluation.places import Places
 from harness.evaluation.protocol import Protocol, Signed, short_hash
 from harness.evaluation.sources import ImageSource
 from harness.features.base import FeatureNet
@@ -32,15 +33,6 @@ from harness.segmenters.base import Segmenter
 from harness.suites.base import Suite
 
 Say = Callable[[str], None]
-
-
-@dataclass(frozen=True)
-class Places:
-    """Where things are looked for and kept. cache: reference statistics. None: environment or default."""
-
-    data: Path | None = None
-    weights: Path | None = None
-    cache: Path | None = None
 
 
 @dataclass
@@ -142,7 +134,8 @@ def open_bench(
         )
     segmenter = lookup(SEGMENTERS, protocol.segmenter)(weights, device)
     nets, missing = [], []
-    for name in protocol.features if features is None else features:
+    # Sorted, once each: the order in which nets are named is no part of a protocol.
+    for name in sorted(set(protocol.features if features is None else features)):
         try:
             nets.append(lookup(FEATURES, name)(weights, device))
         except UserError as error:

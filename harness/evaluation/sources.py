@@ -108,11 +108,14 @@ def folder_source(folder: Path, dataset: DataSet) -> FolderSource:
     """The images of a folder, matched to the samples by name. Raises UserError for an unmatched sample or image."""
     if not folder.is_dir():
         raise UserError("no such folder of images", where=str(folder))
-    found = {
-        path.relative_to(folder).with_suffix("").as_posix(): path
-        for path in sorted(folder.rglob("*"))
-        if path.suffix.lower() in IMAGE_ENDINGS and not path.name.startswith(".")
-    }
+    found: dict[str, Path] = {}
+    for path in sorted(folder.rglob("*")):
+        if path.suffix.lower() not in IMAGE_ENDINGS or path.name.startswith("."):
+            continue
+        name = path.relative_to(folder).with_suffix("").as_posix()
+        if name in found:
+            raise UserError(f"{found[name].name} and {path.name} are two images of one name", where=str(path.parent))
+        found[name] = path
     if not found:
         raise UserError("this folder holds no images", where=str(folder), mend=f"endings: {' '.join(IMAGE_ENDINGS)}")
     missing = [name for name in dataset.names if name not in found]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import socket
 from collections.abc import Callable
+from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -64,7 +65,12 @@ def train_cell(
 ) -> Path:
     """Train a cell to its end in the store; returns the final checkpoint. Checks that splits do not overlap."""
     folder = store.cell_folder(cell.id)
-    folder.mkdir(parents=True, exist_ok=True)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise UserError(
+            f"cannot make this folder: {error.strerror}", where=str(folder), mend="use another --out"
+        ) from error
     fabric = make_fabric(machine.device, cell.config["precision"])
     dataset = open_data(cell.suite, cell.suite.train_split, places)
     check_disjoint(dataset, open_data(cell.suite, cell.suite.score_split, places))
@@ -72,10 +78,11 @@ def train_cell(
     used = cell.config["perceptual"]
     if used is not None and cell.config["method"]["losses"]["perceptual"]:
         net = lookup(PERCEPTUAL, used)(weights_root(places.weights), fabric.device)
-    if not fabric.is_global_zero:  # the first process of a torchrun holds the lock for all
-        return train(cell, dataset, folder, fabric, net, init_from, loop, None)
-    with only_process(folder, watch.say):
-        return train(cell, dataset, folder, fabric, net, init_from, loop, watch.training)
+    # The first process of a torchrun holds the lock for all; the others wait for it before they look at checkpoints.
+    with only_process(folder, watch.say) if fabric.is_global_zero else nullcontext():
+        fabric.barrier()
+        progress = watch.training if fabric.is_global_zero else None
+        return train(cell, dataset, folder, fabric, net, init_from, loop, progress)
 
 
 def score_cell(
@@ -132,6 +139,10 @@ def generator_subject(checkpoint: Checkpoint, bench: Bench, cell_id: str) -> tup
             where=f"suite {bench.suite.name}",
             mend=f"score it with --suite {config['suite']['name']}",
         )
+    if classes.names != bench.dataset.classes.names:
+        raise UserError(
+            "this checkpoint was trained on other classes than the suite's", where=f"suite {bench.suite.name}"
+        )
     generator = load_generator(checkpoint, bench.device)
     images = checkpoint.iteration * config["schedule"]["batch"]
     trained = {
@@ -178,7 +189,8 @@ def make_fabric(device: torch.device, precision: str) -> Fabric:
     accelerator = "cuda" if device.type == "cuda" else "cpu"
     world = int(os.environ.get("WORLD_SIZE", "1"))
     if world == 1:
-        fabric = Fabric(accelerator=accelerator, devices=1, precision=chosen)
+        one = [device.index] if device.type == "cuda" and device.index is not None else 1
+        fabric = Fabric(accelerator=accelerator, devices=one, precision=chosen)
     else:
         local = int(os.environ.get("LOCAL_WORLD_SIZE", world))
         fabric = Fabric(
@@ -200,10 +212,15 @@ class only_process:  # noqa: N801  # reads as a statement: with only_process(fol
         try:
             self._lock.acquire(timeout=0)
         except Timeout:
-            owner = self._owner.read_text(encoding="utf-8").strip() if self._owner.is_file() else "another process"
-            self._say(f"waiting: {owner} is training this cell")
+            self._say(f"waiting: {self._who()} is training this cell")
             self._lock.acquire()
         write_text(self._owner, f"process {os.getpid()} on {socket.gethostname()}\n")
+
+    def _who(self) -> str:
+        try:
+            return self._owner.read_text(encoding="utf-8").strip()
+        except OSError:
+            return "another process"  # which has just begun or ended
 
     def __exit__(self, *error: object) -> None:
         self._owner.unlink(missing_ok=True)

@@ -139,17 +139,19 @@ def train(
                     perceptual_net,
                 )
                 last = iteration == schedule["iterations"]
-                if log is not None and (iteration % loop.log_every == 0 or last):
+                stopping = _any_process(fabric, stop.is_set())
+                saving = last or stopping or iteration % every == 0
+                row = {}
+                if saving or iteration % loop.log_every == 0:
                     row = {name: float(value) for name, value in values.items()}
-                    _check_finite(row, iteration)
+                    _check_finite(row, networks if saving else None, iteration)
+                if log is not None and (last or iteration % loop.log_every == 0):
                     log.write(iteration, {**row, "rate_factor": factor})
-                    if progress is not None:
-                        progress(iteration, schedule["iterations"], row)
-                elif progress is not None:
-                    progress(iteration, schedule["iterations"], {})
-                if fabric.is_global_zero and (last or stop.is_set() or iteration % every == 0):
+                if progress is not None:
+                    progress(iteration, schedule["iterations"], row)
+                if saving and fabric.is_global_zero:
                     path = save_checkpoint(folder / "checkpoints", snapshot(iteration), loop.keep)
-                if stop.is_set() and not last:
+                if stopping and not last:
                     raise Interrupted(path or folder / "checkpoints", iteration)
     finally:
         if log is not None:
@@ -221,10 +223,21 @@ def _cpu(state: Any) -> Any:
     return state
 
 
-def _check_finite(row: dict[str, float], iteration: int) -> None:
-    wrong = [name for name, value in row.items() if not np.isfinite(value)]
+def _check_finite(row: dict[str, float], networks: Networks | None, iteration: int) -> None:
+    """Raise UserError where a loss, or a weight of the networks given, is no finite number."""
+    wrong = [f"loss {name}" for name, value in row.items() if not np.isfinite(value)]
+    for name, network in (networks.named() if networks is not None else {}).items():
+        wrong += [f"a weight of the {name}" for p in network.parameters() if not torch.isfinite(p).all()][:1]
     if wrong:
         raise UserError(
-            f"loss {wrong[0]} is no longer finite at iteration {iteration}",
+            f"{wrong[0]} is no longer finite at iteration {iteration}",
             mend="the last checkpoint stands; try a lower learning rate or precision 32",
         )
+
+
+def _any_process(fabric: Fabric, flag: bool) -> bool:
+    """Whether the flag is set in any process: all must stop at the same step."""
+    if fabric.world_size == 1:
+        return flag
+    total = fabric.all_reduce(torch.tensor(float(flag), device=fabric.device), reduce_op="sum")
+    return bool(total)

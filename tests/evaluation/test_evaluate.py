@@ -181,3 +181,24 @@ def test_a_suite_without_a_segmenter_trains_but_does_not_score() -> None:
     assert len(open_data(bare, "val", Places())) == 12
     with pytest.raises(UserError, match="no segmenter"):
         open_bench(bare, Places(), CPU)
+
+
+def test_tf32_is_off_while_scoring_and_as_before_afterwards(bench: Bench) -> None:
+    class Watching(Spoilt):
+        seen: list[bool]
+
+        def images(self, batch: ScoreBatch) -> list[np.ndarray]:
+            self.seen = [torch.backends.cuda.matmul.allow_tf32, torch.backends.cudnn.allow_tf32]
+            return super().images(batch)
+
+    source = Watching()
+    before = torch.backends.cudnn.allow_tf32
+    assert before
+    evaluate(bench, source, SUBJECT)
+    assert source.seen == [False, False]
+    assert torch.backends.cudnn.allow_tf32 == before
+
+
+def test_naming_a_feature_net_twice_changes_nothing(bench: Bench) -> None:
+    twice = open_bench(small_suite(), Places(), CPU, features=["toyscapes", "toyscapes"])
+    assert twice.signed == bench.signed

@@ -46,7 +46,9 @@ def _record(
         "seed": None if photos else seed,
         "status": "done",
         "source": {"kind": "photos" if photos else "generator"},
-        "config": None if photos else {"format": 1, "init_from": None, "overrides": overrides or {}},
+        "config": None
+        if photos
+        else {"format": 1, "init_from": None, "overrides": overrides or {}, "schedule": {"iterations": 100}},
         "protocol": {
             "name": "native",
             "signature": "all of it",

@@ -169,3 +169,21 @@ def test_the_ceiling_row_comes_last_and_only_where_the_grid_has_one(full: list[d
     assert picked[-1].records[0]["method"] == "photos"
     without = parse_grid("methods: [spade]", "g", "g")
     assert [one.row is None for one in select(full, without, "cityscapes")] == [False]
+
+
+def test_a_checkpoint_on_the_way_never_takes_a_row(make: Make, table1: Grid) -> None:
+    done = make(source={"kind": "generator", "iteration": 100})
+    later = make(source={"kind": "generator", "iteration": 50}, finished="2027-01-01T00:00:00+00:00", id="on-the-way")
+    picked = select([done, later], table1, "cityscapes")
+    assert [r["id"] for r in picked[0].records] == [done["id"]]
+
+
+def test_records_of_the_protocol_of_most_rows_come_before_later_ones(make: Make, table1: Grid) -> None:
+    rows = [make(method) for method in ("spade", "pix2pixhdpp", "photos")]
+    other = {**rows[0]["protocol"], "hash": "dddd00000000"}
+    again = [
+        make(method, protocol=other, id=f"{method}-again", finished="2027-01-01T00:00:00+00:00")
+        for method in ("spade", "photos")
+    ]
+    picked = select([*rows, *again], table1, "cityscapes")
+    assert [one.records[0]["id"] for one in picked if one.records] == [r["id"] for r in rows]

@@ -19,11 +19,20 @@ from harness.training.loop import LoopOptions, train
 CPU = torch.device("cpu")
 
 
-def trained(cell: Cell, folder: Path, init_from: Checkpoint | None = None, **loop: int) -> Checkpoint:
+def trained(
+    cell: Cell, folder: Path, init_from: Checkpoint | None = None, steps: list[int] | None = None, **loop: int
+) -> Checkpoint:
+    """The final checkpoint; `steps` gathers the iterations that were done."""
     dataset = open_data(cell.suite, "train", Places())
     options = LoopOptions(**{"checkpoint_every": 2, "keep": 9, "tensorboard": False, **loop})
     fabric = make_fabric(CPU, cell.config["precision"])
-    return load_checkpoint(train(cell, dataset, folder, fabric, init_from=init_from, loop=options))
+
+    def note(done: int, total: int, values: dict[str, float]) -> None:
+        if steps is not None:
+            steps.append(done)
+
+    path = train(cell, dataset, folder, fabric, init_from=init_from, loop=options, progress=note)
+    return load_checkpoint(path)
 
 
 def assert_same(a: Checkpoint, b: Checkpoint) -> None:
@@ -46,7 +55,9 @@ def test_a_training_resumed_at_any_checkpoint_ends_with_the_same_weights(method:
         (folder / "checkpoints").mkdir(parents=True)
         source = tmp_path / "whole" / "checkpoints" / f"iteration_{stop:08d}.pt"
         (folder / "checkpoints" / source.name).write_bytes(source.read_bytes())
-        assert_same(whole, trained(cell, folder))
+        steps: list[int] = []
+        assert_same(whole, trained(cell, folder, steps=steps))
+        assert steps == list(range(stop + 1, 7))
 
 
 def test_two_trainings_of_one_cell_are_equal_and_loader_threads_do_not_matter(tmp_path: Path) -> None:
@@ -105,6 +116,30 @@ def test_the_log_has_one_row_for_each_logged_step_also_after_a_resume(tmp_path: 
     whole = (tmp_path / "log.csv").read_text()
     for path in list_checkpoints(tmp_path / "checkpoints")[2:]:
         path.unlink()
-    trained(cell, tmp_path, log_every=1)
+    steps: list[int] = []
+    trained(cell, tmp_path, steps=steps, log_every=1)
+    assert steps == [5, 6]
     assert (tmp_path / "log.csv").read_text() == whole
     assert len(whole.splitlines()) == 7
+
+
+def test_a_training_that_diverges_keeps_its_last_good_checkpoint(tmp_path: Path) -> None:
+    cell = small_cell(optimiser__lr_generator=1e30, optimiser__lr_discriminator=1e30)
+    with pytest.raises(UserError, match="no longer finite"):
+        trained(cell, tmp_path, checkpoint_every=1, keep=1)
+    for path in list_checkpoints(tmp_path / "checkpoints"):
+        for state in load_checkpoint(path).networks.values():
+            assert all(torch.isfinite(value).all() for value in state.values())
+
+
+def test_init_from_another_method_is_refused_with_the_keys(tmp_path: Path) -> None:
+    start = trained(small_cell("pix2pixhdpp", schedule__iterations=1), tmp_path / "start")
+    with pytest.raises(UserError, match=r"--init-from.*missing fc\.weight"):
+        trained(small_cell(), tmp_path / "after", init_from=start)
+
+
+def test_a_checkpoint_says_what_it_was_made_on(tmp_path: Path) -> None:
+    made = trained(small_cell(schedule__iterations=1), tmp_path).made
+    assert made["processes"] == 1
+    assert made["versions"]["torch"] == torch.__version__
+    assert made["hardware"]["device"] == "cpu"
