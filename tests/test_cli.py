@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import pickle
+import resource
 import signal
 import subprocess
 import sys
@@ -55,12 +56,19 @@ def checkpoint_of(store: Path) -> Path:
     return next(store.glob("cells/*/checkpoints/iteration_00000006.pt"))
 
 
+def size_of(path: Path) -> tuple[int, int]:
+    with Image.open(path) as image:
+        return image.size
+
+
 def test_help_answers_within_a_second_and_imports_no_torch() -> None:
+    # Processor time, which other tests running beside this one do not stretch as they do the clock's.
     times = []
     for _ in range(3):
-        start = time.perf_counter()
+        before = resource.getrusage(resource.RUSAGE_CHILDREN)
         spadebench("--help")
-        times.append(time.perf_counter() - start)
+        after = resource.getrusage(resource.RUSAGE_CHILDREN)
+        times.append(after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime)
     assert min(times) < 1.0
     code = "import sys; sys.argv = ['spadebench', '--help']\nimport harness.cli\nassert 'torch' not in sys.modules"
     subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=True)
@@ -143,14 +151,14 @@ def test_generate_needs_label_maps_only(trained: Path, tmp_path: Path) -> None:
     done = spadebench("generate", "-c", checkpoint_of(trained), "--labels", labels, "--to", tmp_path / "made", "--json")
     images = json.loads(done.stdout)["images"]
     assert [Path(i).name for i in images] == ["a.png", "b.png"]
-    assert Image.open(images[0]).size == (64, 64)
+    assert size_of(Path(images[0])) == (64, 64)
 
 
 def test_gallery_draws_label_map_photo_and_method(trained: Path, tmp_path: Path) -> None:
     words = ("gallery", "table1", "--suite", "toyscapes", "--methods", "spade", *SMALL_SET, "--out", trained)
     spadebench(*words, "--samples", "val_00003,val_00007", "--scale", 1, "--to", tmp_path / "a.png")
     spadebench(*words, "--samples", 2, "--scale", 1, "--generated-only", "--to", tmp_path / "b.png")
-    assert Image.open(tmp_path / "a.png").width > 3 * 64 > Image.open(tmp_path / "b.png").width
+    assert size_of(tmp_path / "a.png")[0] > 3 * 64 > size_of(tmp_path / "b.png")[0]
     assert "val_9" in refused(*words, "--samples", "val_9", "--to", tmp_path / "c.png")
 
 
@@ -210,7 +218,7 @@ def test_a_malicious_checkpoint_is_refused_and_not_run(tmp_path: Path) -> None:
         ("different size", "label is"),
         ("missing partner", "test_001"),
         ("truncated", "broken"),
-        ("empty folder", "holds no"),
+        ("empty folder", "in this folder"),
     ],
 )
 def test_faulty_data_is_refused_with_the_file_and_nothing_is_written(fault: str, said: str, tmp_path: Path) -> None:

@@ -19,12 +19,12 @@ def toyscapes() -> Suite:
         data="toyscapes",
         size=(64, 64),
         data_options={"size": [64, 64], "seed": 0},
-        schedule=Schedule(iterations=1000, batch=8),
+        schedule=Schedule(iterations=800, batch=4),
         protocol=Protocol(name="native", segmenter="toyscapes", features=("toyscapes",)),
         unknown=False,
         augment=Augment(flip=True),
         overrides={
-            # The paper's 1e-4 is for a hundred times as many steps.
+            # The paper's 1e-4 is for hundreds of times as many steps.
             "optimiser.lr_generator": 4e-4,
             "generator.ngf": 16,
             "generator.norm.hidden": 32,
