@@ -309,6 +309,14 @@ def long_training(store: Path) -> list[str]:
     return [*words, "--checkpoint-every", "3", "--out", str(store)]
 
 
+@pytest.fixture(scope="module")
+def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A store with the long training, never stopped."""
+    out = tmp_path_factory.mktemp("undisturbed")
+    spadebench(*long_training(out))
+    return out
+
+
 def wait_for_checkpoint(store: Path, process: subprocess.Popen) -> None:
     deadline = time.monotonic() + 300
     while not list(store.glob("cells/*/checkpoints/*.pt")):
@@ -323,9 +331,10 @@ def final_weights(store: Path) -> dict[str, torch.Tensor]:
 
 
 @pytest.mark.parametrize(("sent", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 130), (signal.SIGKILL, -9)])
-def test_a_killed_training_resumes_and_ends_with_the_same_weights(sent: int, code: int, tmp_path: Path) -> None:
-    undisturbed, killed = tmp_path / "undisturbed", tmp_path / "killed"
-    spadebench(*long_training(undisturbed))
+def test_a_killed_training_resumes_and_ends_with_the_same_weights(
+    sent: int, code: int, undisturbed: Path, tmp_path: Path
+) -> None:
+    killed = tmp_path / "killed"
     process = subprocess.Popen(
         [sys.executable, "-m", "harness.cli", *long_training(killed)],
         cwd=ROOT, env=ENVIRONMENT, stderr=subprocess.PIPE, text=True,
