@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import errno
 import sys
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -38,7 +38,7 @@ app.command()(gallery)
 app.command("train-segmenter")(train_segmenter)
 
 # The base of all of typer's usage errors, which newer versions keep in a module of their own.
-_USAGE_ERROR = next(c for c in typer.BadParameter.__mro__ if c.__name__ == "ClickException")
+_USAGE_ERROR: type[Any] = next(c for c in typer.BadParameter.__mro__ if c.__name__ == "ClickException")
 
 
 _INTERRUPTED = 130
@@ -75,10 +75,8 @@ def main() -> None:
         if error.filename is None and error.errno not in (errno.ENOSPC, errno.EDQUOT):
             raise
         code = _fail(f"{error.filename or 'writing'}: {error.strerror}", 2)
-    except Exception as error:
-        if not isinstance(error, _USAGE_ERROR):
-            raise
-        code = _fail(error.format_message(), 2)  # type: ignore[attr-defined]  # of ClickException
+    except _USAGE_ERROR as error:
+        code = _fail(error.format_message(), 2)
     sys.exit(code if isinstance(code, int) else 0)
 
 

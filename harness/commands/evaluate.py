@@ -55,12 +55,11 @@ def evaluate(
 
     chosen = load_suite(suite)
     loaded = load_checkpoint(checkpoint) if checkpoint is not None else None
-    named = None if features is None else [n.strip() for n in features.split(",") if n.strip() not in ("", "none")]
     bench = open_bench(
         chosen,
         Places(data_root, weights_root, out / "cache"),
         o.device_of(device),
-        features=named,
+        features=o.names(features),
         split=split,
         say=say,
     )

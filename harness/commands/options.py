@@ -92,6 +92,11 @@ def device_of(name: str | None) -> Any:
     return device
 
 
+def names(text: str | None) -> list[str] | None:
+    """Comma-separated names; `none` is the empty list, and None stays None: the default."""
+    return None if text is None else [n.strip() for n in text.split(",") if n.strip() not in ("", "none")]
+
+
 def first_process() -> bool:
     """Whether this is the only process, or the first of a torchrun: the one that speaks."""
     return os.environ.get("RANK", "0") == "0"

@@ -52,8 +52,7 @@ def run(
     places = Places(data_root, weights_root, out / "cache")
     loaded = replace(loaded, set=o.with_budget(dict(loaded.set), budget, chosen, places))
     cells = [resolve(row.name, chosen, seed, loaded.overrides(row)) for row in loaded.methods for seed in loaded.seeds]
-    named = None if features is None else [n.strip() for n in features.split(",") if n.strip() not in ("", "none")]
-    bench = open_bench(chosen, places, o.device_of(device), features=named, say=say)
+    bench = open_bench(chosen, places, o.device_of(device), features=o.names(features), say=say)
     store = Store(out)
     if dry_run:
         plan = [
