@@ -9,6 +9,7 @@ from itertools import pairwise
 
 from torch import Tensor, nn
 
+from baselines.concat import with_labels
 from baselines.layers import Conditioned, check_size, normed
 from baselines.norms.build import NormValue, build_norm
 from baselines.one_hot import SharedLabels, compute_dtype
@@ -16,16 +17,21 @@ from harness.labels import LabelMap, LabelSpec
 
 
 class ResidualBlock(nn.Module):
-    """x + (reflection pad, conv 3x3, norm, ReLU, reflection pad, conv 3x3, norm)."""
+    """x + (reflection pad, conv 3x3, norm, ReLU, reflection pad, conv 3x3, norm).
 
-    def __init__(self, first: list[nn.Module], second: list[nn.Module]) -> None:
+    concat: whether the label map is concatenated to what the first conv reads, ahead of its pad.
+    """
+
+    def __init__(self, first: list[nn.Module], second: list[nn.Module], concat: bool = False) -> None:
         super().__init__()
+        self.concat = concat
         pad = nn.ReflectionPad2d(1)
         self.conv_block = Conditioned(pad, *first, nn.ReLU(), nn.ReflectionPad2d(1), *second)
 
     def forward(self, x: Tensor, labels: LabelMap) -> Tensor:
         """(N, C, h, w) -> (N, C, h, w)."""
-        return x + self.conv_block(x, labels)
+        read = with_labels(x, labels, next(self.parameters())) if self.concat else x
+        return x + self.conv_block(read, labels)
 
 
 class GlobalBody(nn.Module):
@@ -35,6 +41,7 @@ class GlobalBody(nn.Module):
         pads. ngf: width after the first conv, doubled by each downsampling.
     nested: pix2pixHD++ keeps a conv (without bias) and its norm as one layer of the list, which shows
         in the names; pix2pixHD has them one after the other, the conv with its bias.
+    concat: whether the first conv of each residual block also reads the label map, resized.
     Raises UserError for a size that cannot be.
     """
 
@@ -50,6 +57,7 @@ class GlobalBody(nn.Module):
         norm: NormValue,
         spectral: bool,
         nested: bool,
+        concat: bool = False,
     ) -> None:
         super().__init__()
         # The blocks' reflection pad needs two pixels at the smallest size, the one of the 7x7 convs four at full size.
@@ -65,9 +73,10 @@ class GlobalBody(nn.Module):
         widths = [ngf * 2**i for i in range(downsamplings + 1)]
         for narrow, wide in pairwise(widths):
             layers += [*step(nn.Conv2d(narrow, wide, 3, stride=2, padding=1)), nn.ReLU()]
+        read = widths[-1] + (labels.channels if concat else 0)
         for _ in range(blocks):
-            first, second = (step(nn.Conv2d(widths[-1], widths[-1], 3)) for _ in range(2))
-            layers.append(ResidualBlock(first, second))
+            first, second = (step(nn.Conv2d(width, widths[-1], 3)) for width in (read, widths[-1]))
+            layers.append(ResidualBlock(first, second, concat))
         for wide, narrow in pairwise(reversed(widths)):
             up = nn.ConvTranspose2d(wide, narrow, 3, stride=2, padding=1, output_padding=1)
             layers += [*step(up), nn.ReLU()]

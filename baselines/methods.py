@@ -1,4 +1,4 @@
-"""The methods of Table 1 that this package brings, as data (paper.md, Training)."""
+"""The methods of Table 1 as data (Park et al. 2019, section 4 and appendix A); SIMS has a package of its own."""
 
 from __future__ import annotations
 
@@ -53,4 +53,18 @@ def pix2pixhd() -> Method:
         losses=Losses(gan="least_squares", gan_over_scales="sum", discriminator=0.5, kld=0.0),
         optimiser=Optimiser(lr_generator=2e-4, lr_discriminator=2e-4, beta1=0.5, beta2=0.999),
         fresh_fake=False,
+    )
+
+
+@METHODS.register_module(name="crn")
+def crn() -> Method:
+    """CRN with its own feature loss over nine images, layer norm and no discriminator (Chen and Koltun 2017)."""
+    return Method(
+        name="crn",
+        title="CRN",
+        generator=Part("crn"),
+        losses=Losses(gan="none", feature_matching=0.0, perceptual=1.0, kld=0.0),
+        optimiser=Optimiser(lr_generator=1e-4, lr_discriminator=0.0, beta1=0.9, beta2=0.999),
+        objective=Part("diversity"),
+        perceptual={"vgg19": "vgg19_crn"},
     )

@@ -19,6 +19,7 @@ from harness.registry import (
     GENERATORS,
     METHODS,
     NORMS,
+    OBJECTIVES,
     PERCEPTUAL,
     SUITES,
     Registry,
@@ -27,12 +28,13 @@ from harness.registry import (
 )
 from harness.suites.base import Suite
 
-FORMAT = 1
+FORMAT = 2
 # How many leading parameters of an entry are the engine's and no options (see harness/method.py).
 _PARTS: dict[str, tuple[Registry, int]] = {
     "generator": (GENERATORS, 2),
     "discriminator": (DISCRIMINATORS, 1),
     "encoder": (ENCODERS, 0),
+    "objective": (OBJECTIVES, 8),
 }
 _ENGINE = (
     "harness.labels",
@@ -102,6 +104,9 @@ def resolve(
     assert isinstance(method, Method)
     overrides = dict(overrides or {})
     tree = _tree(method, suite)
+    for key, factor in suite.scaled.items():
+        if _has(tree, key):
+            _set(tree, key, _scaled(tree, key, factor))
     for key, value in suite.overrides.items():
         if _has(tree, key):
             _set(tree, key, value)
@@ -131,7 +136,7 @@ def _tree(method: Method, suite: Suite) -> dict[str, Any]:
                 "name": plain[part]["name"],
                 **_filled_norms(options(registry, plain[part]["name"], plain[part]["options"], skip)),
             }
-    del plain["name"]
+    del plain["name"], plain["perceptual"]
     training = suite.as_dict()
     return {
         "method": {"name": method.name, **plain},
@@ -146,7 +151,7 @@ def _tree(method: Method, suite: Suite) -> dict[str, Any]:
             "augment": training["augment"],
         },
         "schedule": training["schedule"],
-        "perceptual": suite.perceptual,
+        "perceptual": method.perceptual.get(suite.perceptual or "", suite.perceptual),
         "threads": suite.threads,
         "precision": suite.precision,
     }
@@ -224,6 +229,12 @@ def _set(tree: dict[str, Any], key: str, value: Any) -> None:
     at[last] = value
 
 
+def _scaled(tree: dict[str, Any], key: str, factor: float) -> int:
+    """A method's own width times a suite's factor, at least 1."""
+    at, last = _place(tree, key)
+    return max(1, round(at[last] * factor))
+
+
 def _perceptual(value: Any) -> str | None:
     """The name of a perceptual net; `none` leaves the loss out."""
     if value is None or value == "none":
@@ -245,7 +256,9 @@ def _check_values(tree: dict[str, Any]) -> None:
             raise UserError(f"losses.{name} cannot be {value!r}", mend=did_you_mean(str(value), choices))
     if (tree["method"]["losses"]["gan"] == "none") != (tree["method"]["discriminator"] is None):
         raise UserError("losses.gan is 'none' for a method without a discriminator, and for no other")
-    for part, key in ((p, k) for p in _PARTS for k in ("ngf", "ndf", "hidden") if tree["method"][p] is not None):
+    for part, key in (
+        (p, k) for p in _PARTS for k in ("ngf", "ndf", "width", "hidden") if tree["method"][p] is not None
+    ):
         if tree["method"][part].get(key, 1) < 1:
             raise UserError(f"{part}.{key} must be 1 or more, not {tree['method'][part][key]}")
     schedule = tree["schedule"]

@@ -9,17 +9,40 @@ discriminator  entry(labels: LabelSpec, **options); forward(labels: LabelMap, im
                -> list over scales of lists over layers of feature maps; the last of each is the logits.
 encoder        entry(**options); forward(images (N, 3, h, w)) -> (mu, logvar), each (N, z_dim).
 norm           entry(channels: int, labels: LabelSpec, **options); forward(x, labels: LabelMap | None) -> like x.
+objective      entry(generator, discriminator, encoder, labels: LabelMap, photos (N, 3, h, w) in [-1, 1], noise
+               (N, z_dim) or None, weights: the fields of Losses by name, perceptual_net or None, **options)
+               -> Made: what the generator (and encoder) minimise. Networks may be wrapped, so they are used
+               through forward alone. The discriminator's own losses are the engine's.
 
 Generators, discriminators and encoders have a method `initialise(rng: torch.Generator) -> None`, which
 sets all weights and buffers, so that a network is a pure function of its entry, options and the state
 of `rng`. The engine calls it once after building. A norm whose parameters are neither those of
 convs or linear layers nor a plain scale and shift has such a method too, which its network calls.
+
+What a generator may have beside that:
+
+memory         for one that draws on the training photos whenever it generates. memory_key() -> dict of plain
+               values: what the memory depends on beside the data. build_memory(samples: Sequence of
+               MemorySample, folder: Path, progress or None): write it into an empty folder.
+               open_memory(folder: Path): attach it, memory-mapped. The engine builds it once for a training
+               split and opens it wherever the generator is trained or used.
+notes          tuple of lines for the record.
+options_of     classmethod (shapes: Mapping[str, tuple[int, ...]], size: (h, w)) -> dict | None: the options that a
+               state dict with these names and shapes was made with, None where it is of another layout. With
+               it official checkpoints are recognised. Options that names and shapes cannot tell are left out.
+               It may hold `labels`: the one-hot channels. Raises UserError for a network of another size.
+               Only the class that defines it is asked, not those that inherit it.
+cost_forward   (labels, z) -> anything: costs what generating one image costs, and needs no memory.
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 
 @dataclass(frozen=True)
@@ -28,6 +51,23 @@ class Part:
 
     name: str
     options: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass
+class Made:
+    """What an objective returns: the losses by name, already weighted, and the fake images (N, 3, h, w)."""
+
+    losses: dict[str, Tensor]
+    fake: Tensor
+
+
+@dataclass(frozen=True)
+class MemorySample:
+    """A training sample at the suite's size: indices (h, w) int64 as LabelMap has them, photo (3, h, w) uint8 RGB."""
+
+    name: str
+    indices: Tensor
+    photo: Tensor
 
 
 @dataclass(frozen=True)
@@ -65,6 +105,8 @@ class Method:
     """A row of a table.
 
     title: as the row is printed.
+    objective: what the generator minimises.
+    perceptual: for a suite's perceptual net, by name, the variant of it that this method is defined with.
     fresh_fake: whether the discriminator's step makes the fake anew with the updated generator
         (SPADE), or uses the one of the generator's step (pix2pixHD).
     """
@@ -76,6 +118,8 @@ class Method:
     encoder: Part | None = None
     losses: Losses = Losses()
     optimiser: Optimiser = Optimiser()
+    objective: Part = Part("adversarial")
+    perceptual: Mapping[str, str] = field(default_factory=dict)
     fresh_fake: bool = True
 
     def as_dict(self) -> dict[str, Any]:

@@ -27,6 +27,7 @@ GENERATORS = Registry("generator", scope="spadebench")
 DISCRIMINATORS = Registry("discriminator", scope="spadebench")
 ENCODERS = Registry("encoder", scope="spadebench")
 NORMS = Registry("norm", scope="spadebench")
+OBJECTIVES = Registry("objective", scope="spadebench")
 DATASETS = Registry("data set", scope="spadebench")
 SEGMENTERS = Registry("segmenter", scope="spadebench")
 FEATURES = Registry("feature net", scope="spadebench")
@@ -40,6 +41,7 @@ _HOMES = {
     "discriminator": ("baselines",),
     "encoder": ("baselines",),
     "norm": ("baselines",),
+    "objective": ("baselines", "harness.training.objectives"),
     "data set": ("harness.data",),
     "segmenter": ("harness.segmenters",),
     "feature net": ("harness.features",),

@@ -120,7 +120,7 @@ def within(name: str, allowed: tuple[str, ...]) -> bool:
 # Who may import whom (docs/architecture.md). The engine reaches the methods through the registry only.
 CONTRACTS = ("harness.errors", "harness.labels", "harness.registry", "harness.method")
 FLOORS = {
-    "baselines": ("baselines", *CONTRACTS),
+    "baselines": ("baselines", "harness.training.losses", *CONTRACTS),
     "harness/metrics": ("harness.metrics", "harness.errors", "harness.files"),
     "harness/data": ("harness.data", "harness.files", "harness.weights", *CONTRACTS),
     "harness": ("harness",),

@@ -72,7 +72,7 @@ def gallery(
             raise UserError(
                 f"cell {cell.id} ({cell.name}) has no checkpoint", where=str(out), mend=f"spadebench run {grid} first"
             )
-        generator = load_generator(load_checkpoint(found[-1]), machine)
+        generator = load_generator(load_checkpoint(found[-1]), machine, places)
         source = GeneratorSource(generator, cell.id, machine, cell.config["seed"])
         with exact_arithmetic():
             columns.append((row.label or cell.title, [source.images(batch)[0] for batch in batches]))

@@ -1,7 +1,8 @@
 """What a data set is, and the checks that every one of them makes before a sample is used.
 
 A data set entry is a class: entry(root: Path | None, split: str, **options). `root` is the folder of
-this data set (None for one that needs no files).
+this data set (None for one that needs no files). An entry whose classes are always the same has them as
+its own attribute `classes` too, so that they are known without the files.
 """
 
 from __future__ import annotations

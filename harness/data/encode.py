@@ -7,6 +7,7 @@ Paper.md, "Input encoding": labels and instance maps nearest-resized, photos bic
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 import torch
@@ -21,12 +22,16 @@ from harness.labels import LabelSpec, instance_edges
 
 @dataclass(frozen=True)
 class Encoding:
-    """How a suite encodes samples. size: (h, w). unknown: void has a channel of its own, the last of the
-    classes. edges: an instance edge mask goes along."""
+    """How a suite encodes samples.
+
+    size: (h, w). unknown: void has a channel of its own, the last of the classes; "first": before the
+    classes, as the official ADE20K network reads its files' raw values. edges: an instance edge mask goes
+    along.
+    """
 
     classes: Classes
     size: tuple[int, int]
-    unknown: bool = True
+    unknown: bool | Literal["first"] = True
     edges: bool = False
 
     @property
@@ -49,9 +54,9 @@ class Encoded:
     photo: Tensor | None
 
 
-def label_spec(classes: Classes, unknown: bool, edges: bool) -> LabelSpec:
+def label_spec(classes: Classes, unknown: bool | Literal["first"], edges: bool) -> LabelSpec:
     """The LabelSpec of a suite: the unknown channel counts as a class."""
-    return LabelSpec(len(classes) + int(unknown), edges)
+    return LabelSpec(len(classes) + int(bool(unknown)), edges)
 
 
 def encode(sample: Sample, encoding: Encoding, *, photo: bool = True) -> Encoded:
@@ -137,15 +142,16 @@ def _encoded(
 ) -> Encoded:
     # 16 bit files come as uint16, of which torch can do little.
     indices = np.array(label, dtype=np.int64)
-    void = encoding.classes.void
-    if void is not None:
-        empty = indices == void
-        if empty.any():
-            if not encoding.unknown:
-                raise UserError(
-                    f"sample '{name}' has void pixels", mend="the suite has no unknown channel: set unknown to true"
-                )
-            indices[empty] = len(encoding.classes)
+    void, first = encoding.classes.void, encoding.unknown == "first"
+    empty = None if void is None else indices == void
+    if first:
+        indices += 1
+    if empty is not None and empty.any():
+        if not encoding.unknown:
+            raise UserError(
+                f"sample '{name}' has void pixels", mend="the suite has no unknown channel: set unknown to true"
+            )
+        indices[empty] = 0 if first else len(encoding.classes)
     edges = None
     if instance is not None:
         edges = instance_edges(torch.from_numpy(np.array(instance, dtype=np.int64))[None])[0]

@@ -11,6 +11,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
 
+import numpy as np
+from numpy.typing import NDArray
+
 from harness.data.base import (
     Classes,
     Sample,
@@ -129,7 +132,7 @@ class PairedFiles:
     def load(self, index: int) -> Sample:
         """The sample at its native size, checked. Raises UserError naming the file."""
         pair = self.pairs[index]
-        label = read_indices(pair.label, "label")
+        label = self.read_label(pair.label)
         check_labels(label, self.classes, pair.label)
         photo = None
         if pair.photo is not None:
@@ -146,6 +149,10 @@ class PairedFiles:
                     mend="instance map and label must have one size",
                 )
         return Sample(pair.name, label, photo, instance)
+
+    def read_label(self, path: Path) -> NDArray[np.integer]:
+        """A label file as class indices. A data set whose files hold other values translates them here."""
+        return read_indices(path, "label")
 
     def fingerprint(self) -> str:
         """sha256 over the classes and over the names and bytes of all files of the split."""

@@ -18,6 +18,7 @@ from harness import __version__
 from harness.data.base import DataSet
 from harness.data.encode import Encoding
 from harness.data.roots import data_root, weights_root
+from harness.data.scored import scored_classes
 from harness.errors import UserError
 from harness.evaluation.one_pass import Progress, one_pass, reference_stats
 from harness.evaluation.places import Places
@@ -201,7 +202,7 @@ def evaluate(
         )
     total = passed.confusion.total()
     found = scores(total, bench.signed.protocol.class_mean)
-    found["iou"] = dict(zip(bench.dataset.classes.names, found["iou"], strict=True))
+    found["iou"] = dict(zip(scored_classes(bench.dataset).names, found["iou"], strict=True))
     distances = {net.key: frechet_distance(passed.features[net.name], reference[net.name]) for net in bench.nets}
     iou = found.pop("iou")
     record_name = record_id(bench, source.id)

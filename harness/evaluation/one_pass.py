@@ -17,6 +17,7 @@ from torch import Tensor
 from harness.data.base import DataSet
 from harness.data.encode import Encoding, resized_label, resized_photo
 from harness.data.loading import scoring_batches
+from harness.data.scored import scored_classes, scored_label
 from harness.errors import UserError
 from harness.evaluation.protocol import Protocol
 from harness.evaluation.sources import ImageSource
@@ -53,10 +54,10 @@ def one_pass(
     progress: Progress | None = None,
 ) -> Passed:
     """Score every sample of a split. Raises UserError where segmenter and data set differ in classes."""
-    classes = dataset.classes
+    classes = scored_classes(dataset)
     if segmenter.classes != len(classes):
         raise UserError(
-            f"segmenter '{segmenter.name}' knows {segmenter.classes} classes, the data set has {len(classes)}",
+            f"segmenter '{segmenter.name}' knows {segmenter.classes} classes, the data set has {len(classes)} scored",
             mend="choose a segmenter of this data set",
         )
     stats = {net.name: FeatureStats(net.dim) for net in feature_nets}
@@ -70,9 +71,10 @@ def one_pass(
         if save_images is not None:
             for name, image in zip(scored.names, images, strict=True):
                 save_png(save_images / f"{name}.png", image)
+        native = [scored_label(dataset, label) for label in scored.native]
         labels = [
             resized_label(label, (image.shape[0], image.shape[1])) if protocol.label == "image" else label
-            for label, image in zip(scored.native, images, strict=True)
+            for label, image in zip(native, images, strict=True)
         ]
         for label, read in zip(labels, read_back(images, labels, protocol, segmenter, device), strict=True):
             matrices.append(image_confusion(label, read, len(classes), classes.void))

@@ -21,8 +21,8 @@ LAYERS = (1, 6, 11, 20, 29)
 LAYER_WEIGHTS = (1 / 32, 1 / 16, 1 / 8, 1 / 4, 1.0)
 
 
-def build(state: Mapping[str, Tensor]) -> nn.Sequential:
-    """torchvision's VGG19 features up to relu5_1, frozen and in eval mode.
+def build(state: Mapping[str, Tensor], last: int = LAYERS[-1]) -> nn.Sequential:
+    """torchvision's VGG19 features up to the layer `last` (relu5_1), frozen and in eval mode.
 
     state: the state dict of torchvision's whole net, or of its features alone (`features.N.weight`).
     Raises RuntimeError where it does not fit.
@@ -31,13 +31,22 @@ def build(state: Mapping[str, Tensor]) -> nn.Sequential:
 
     with torch.random.fork_rng(devices=[]):  # the random weights are replaced at once
         # Not vgg.vgg19: that also fills the 120 million weights of its classifier.
-        features = vgg.make_layers(vgg.cfgs["E"], batch_norm=False)[: LAYERS[-1] + 1]
+        features = vgg.make_layers(vgg.cfgs["E"], batch_norm=False)[: last + 1]
     assert isinstance(features, nn.Sequential)
     own = {key: value for key, value in state.items() if key.startswith("features.")}
     nn.ModuleDict({"features": features}).load_state_dict(
-        {key: value for key, value in own.items() if int(key.split(".")[1]) <= LAYERS[-1]}
+        {key: value for key, value in own.items() if int(key.split(".")[1]) <= last}
     )
     return features.eval().requires_grad_(False)
+
+
+def load(weights_root: Path | None, last: int = LAYERS[-1]) -> nn.Sequential:
+    """`build` on the weight file. Raises UserError where it is missing or another one."""
+    path = find_weights(FILE_NAME, weights_root, SHA256_PREFIX, GET)
+    try:
+        return build(load_state(path), last)
+    except (RuntimeError, ValueError) as error:
+        raise UserError("these weights do not fit torchvision's VGG19", where=str(path), mend=GET) from error
 
 
 class VGG19:
@@ -66,9 +75,4 @@ class VGG19:
 @PERCEPTUAL.register_module(name="vgg19")
 def vgg19(weights_root: Path | None, device: torch.device | str) -> VGG19:
     """The paper's perceptual net. Raises UserError where its weight file is missing or another one."""
-    path = find_weights(FILE_NAME, weights_root, SHA256_PREFIX, GET)
-    try:
-        net = build(load_state(path))
-    except (RuntimeError, ValueError) as error:
-        raise UserError("these weights do not fit torchvision's VGG19", where=str(path), mend=GET) from error
-    return VGG19(net, device)
+    return VGG19(load(weights_root), device)

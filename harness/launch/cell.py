@@ -14,9 +14,9 @@ import torch
 from filelock import FileLock, Timeout
 from lightning_fabric import Fabric
 
-from harness.cells import Cell
+from harness.cells import Cell, load_suite
 from harness.cost import generator_cost
-from harness.data.base import Classes
+from harness.data.base import Classes, DataSet
 from harness.data.roots import weights_root
 from harness.errors import UserError
 from harness.evaluation.evaluate import (
@@ -34,6 +34,7 @@ from harness.records import Store
 from harness.registry import PERCEPTUAL, lookup
 from harness.training.checkpoints import Checkpoint, load_checkpoint, load_into
 from harness.training.loop import LoopOptions, Progress, suite_encoding, train
+from harness.training.memory import attach_memory, record_notes
 from harness.training.networks import build_generator
 
 
@@ -143,7 +144,7 @@ def generator_subject(checkpoint: Checkpoint, bench: Bench, cell_id: str) -> tup
         raise UserError(
             "this checkpoint was trained on other classes than the suite's", where=f"suite {bench.suite.name}"
         )
-    generator = load_generator(checkpoint, bench.device)
+    generator = load_generator(checkpoint, bench.device, bench.places)
     images = checkpoint.iteration * config["schedule"]["batch"]
     trained = {
         **generator_cost(config, encoding.spec),
@@ -152,6 +153,7 @@ def generator_subject(checkpoint: Checkpoint, bench: Bench, cell_id: str) -> tup
         "peak_memory_bytes": checkpoint.peak_memory,
     }
     notes = [] if checkpoint.finished else [f"training not finished: iteration {checkpoint.iteration}"]
+    notes += record_notes(generator)
     subject = Subject(
         method=config["method"]["name"],
         title=config["title"],
@@ -174,12 +176,18 @@ def checkpoint_classes(checkpoint: Checkpoint) -> Classes:
     return Classes(tuple(stored["names"]), stored["void"], tuple((r, g, b) for r, g, b in stored["palette"]))
 
 
-def load_generator(checkpoint: Checkpoint, device: torch.device) -> torch.nn.Module:
-    """The generator of a checkpoint, on a device, in eval mode."""
+def load_generator(checkpoint: Checkpoint, device: torch.device, places: Places) -> torch.nn.Module:
+    """The generator of a checkpoint, on a device, in eval mode, its memory attached where it has one."""
     config = checkpoint.config
     encoding = suite_encoding(config, checkpoint_classes(checkpoint))
     generator = build_generator(config, encoding.spec, encoding.size)
     load_into(generator, checkpoint.networks["generator"], where="checkpoint")
+
+    def training_split() -> DataSet:
+        trained = config["suite"]
+        return open_data(load_suite(trained["name"]), trained["train_split"], places)
+
+    attach_memory(generator, encoding, checkpoint.data, training_split)
     return generator.to(device).eval()
 
 

@@ -41,9 +41,12 @@ class Suite:
     """A column group of a table.
 
     size: (h, w) of generated images. edges: whether the label map carries instance edges.
-    unknown: whether void pixels get a one-hot channel of their own (else the data must have no void).
-    overrides: changes to method definitions, by dotted name (`generator.ngf`), for methods that have
-    the option; they stand in the record's config.
+    unknown: whether void pixels get a one-hot channel of their own (else the data must have no void): the
+    last of the classes, or with "first" the first, before the classes.
+    scaled: factors on widths of method definitions, by dotted name (`generator.ngf`), for methods that have
+    the option: rows that differ in width stay different.
+    overrides: changes to method definitions, by dotted name, for methods that have the option. What comes
+    of both stands in the record's config.
     perceptual: the perceptual net of this suite's trainings, or None: the loss is left out.
     ceiling: what the real photos' row of a table is made of.
     """
@@ -58,8 +61,9 @@ class Suite:
     train_split: str = "train"
     score_split: str = "val"
     edges: bool = False
-    unknown: bool = True
+    unknown: bool | Literal["first"] = True
     augment: Augment = Augment()
+    scaled: Mapping[str, float] = field(default_factory=dict)
     overrides: Mapping[str, Any] = field(default_factory=dict)
     perceptual: str | None = None
     threads: int = 2

@@ -81,7 +81,11 @@ def list_checkpoints(folder: Path) -> list[Path]:
 
 def load_checkpoint(path: Path) -> Checkpoint:
     """Read a checkpoint, onto the CPU. Raises UserError where it is missing, broken, or holds more than weights."""
-    content = load_state(path)
+    return checkpoint_of(load_state(path), path)
+
+
+def checkpoint_of(content: Mapping[str, Any], path: Path) -> Checkpoint:
+    """The checkpoint in what `load_state` gives for a file. Raises UserError where it is none."""
     if "spadebench_checkpoint" not in content:
         raise UserError("this file is no spadebench checkpoint", where=str(path))
     if content["spadebench_checkpoint"] != FORMAT:
@@ -107,12 +111,9 @@ def load_checkpoint(path: Path) -> Checkpoint:
 def load_into(network: torch.nn.Module, state: Mapping[str, torch.Tensor], where: str) -> None:
     """Load a state dict, naming what does not fit."""
     own = network.state_dict()
-    missing = [key for key in own if key not in state]
-    extra = [key for key in state if key not in own]
-    shapes = [key for key in own if key in state and own[key].shape != state[key].shape]
-    if missing or extra or shapes:
-        first = [*(f"missing {k}" for k in missing), *(f"left over {k}" for k in extra)]
-        first += [f"{k} is {tuple(state[k].shape)}, not {tuple(own[k].shape)}" for k in shapes]
+    wanted, given = ({key: tuple(value.shape) for key, value in each.items()} for each in (own, state))
+    first = misfits(wanted, given)
+    if first:
         count = len(first)
         raise UserError(
             f"the weights do not fit this method: {'; '.join(first[:3])}"
@@ -121,6 +122,14 @@ def load_into(network: torch.nn.Module, state: Mapping[str, torch.Tensor], where
             mend="name the method and options that it was trained with",
         )
     network.load_state_dict(dict(state))
+
+
+def misfits(wanted: Mapping[str, tuple[int, ...]], given: Mapping[str, tuple[int, ...]]) -> list[str]:
+    """What differs between the names and shapes of two state dicts, in words."""
+    missing = [f"missing {key}" for key in wanted if key not in given]
+    extra = [f"left over {key}" for key in given if key not in wanted]
+    both = [key for key in wanted if key in given and wanted[key] != given[key]]
+    return [*missing, *extra, *(f"{key} is {given[key]}, not {wanted[key]}" for key in both)]
 
 
 def content_hash(path: Path) -> str:

@@ -29,6 +29,7 @@ from harness.hardware import peak_memory, provenance, reset_peak_memory
 from harness.training.checkpoints import Checkpoint, list_checkpoints, load_checkpoint, load_into, save_checkpoint
 from harness.training.interrupt import Interrupted, stop_requests
 from harness.training.log import TrainingLog
+from harness.training.memory import attach_memory
 from harness.training.networks import Networks, build_networks
 from harness.training.schedule import rate_factor
 from harness.training.update import build_optimisers, update
@@ -79,6 +80,7 @@ def train(
     start = _resume(folder / "checkpoints", cell, data, networks, g_optimiser, d_optimiser)
     if start.iteration >= schedule["iterations"]:
         return list_checkpoints(folder / "checkpoints")[-1]
+    attach_memory(networks.generator, encoding, data, lambda: dataset)
     wrapped, g_optimiser, d_optimiser = _set_up(fabric, networks, g_optimiser, d_optimiser)
     every = loop.checkpoint_every or max(1, schedule["iterations"] // 10)
     log = TrainingLog(folder, start.iteration, loop.tensorboard) if fabric.is_global_zero else None

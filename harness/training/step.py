@@ -1,4 +1,4 @@
-"""One adversarial step: the generator's losses, then the discriminator's (paper.md, Training).
+"""What the objectives and the discriminator's step share (paper.md, Training).
 
 The discriminator sees fake and real in one batch, so its spectral norms iterate once per pass.
 Networks may be wrapped by Fabric. The generator's step goes through the discriminator's bare module:
@@ -9,24 +9,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from harness.features.base import PerceptualNet
 from harness.labels import LabelMap, cat
 from harness.training import losses
 from harness.training.losses import Outputs
-
-
-@dataclass
-class Made:
-    """What the generator's step made: its losses by name, already weighted, and the fake images."""
-
-    losses: dict[str, Tensor]
-    fake: Tensor
 
 
 def make_fake(
@@ -37,36 +27,6 @@ def make_fake(
         return generator(labels, noise), None, None
     mu, logvar = encoder(photos)
     return generator(labels, noise * torch.exp(0.5 * logvar) + mu), mu, logvar
-
-
-def generator_losses(
-    generator: nn.Module,
-    discriminator: nn.Module | None,
-    encoder: nn.Module | None,
-    labels: LabelMap,
-    photos: Tensor,
-    noise: Tensor | None,
-    weights: Mapping[str, Any],
-    perceptual_net: PerceptualNet | None = None,
-) -> Made:
-    """Losses of the generator (and encoder) on a batch.
-
-    photos: (N, 3, H, W) in [-1, 1]. noise: (N, z_dim) standard normal, or None for a generator without
-    z. weights: the fields of harness.method.Losses.
-    """
-    fake, mu, logvar = make_fake(generator, encoder, labels, photos, noise)
-    made: dict[str, Tensor] = {}
-    if discriminator is not None:
-        with frozen(discriminator):
-            on_fake, on_real = discriminate(discriminator, labels, fake, photos)
-        made["gan"] = losses.gan_generator(on_fake, weights["gan"], weights["gan_over_scales"])
-        if weights["feature_matching"]:
-            made["feature_matching"] = weights["feature_matching"] * losses.feature_matching(on_fake, on_real)
-    if perceptual_net is not None and weights["perceptual"]:
-        made["perceptual"] = weights["perceptual"] * losses.perceptual(fake, photos, perceptual_net)
-    if mu is not None and logvar is not None:
-        made["kld"] = weights["kld"] * losses.kld(mu, logvar)
-    return Made(made, fake)
 
 
 def discriminator_losses(

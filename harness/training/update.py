@@ -10,9 +10,10 @@ from torch import Tensor, nn
 
 from harness.features.base import PerceptualNet
 from harness.labels import LabelMap
+from harness.registry import OBJECTIVES, lookup
 from harness.seeding import mixed_seed
 from harness.training.networks import Networks
-from harness.training.step import discriminator_losses, generator_losses, make_fake
+from harness.training.step import discriminator_losses, make_fake
 
 
 def update(
@@ -27,11 +28,13 @@ def update(
     perceptual_net: PerceptualNet | None,
 ) -> dict[str, Tensor]:
     """One step: generator (and encoder), then discriminator. Returns the losses by name."""
-    weights = config["method"]["losses"]
+    weights, part = config["method"]["losses"], config["method"]["objective"]
+    objective = lookup(OBJECTIVES, part["name"])
+    its_options = {key: value for key, value in part.items() if key != "name"}
     torch.manual_seed(mixed_seed(config["seed"], iteration, fabric.global_rank))
     noises = _noises(networks.generator, config, iteration, fabric, len(photos))
     with fabric.autocast():
-        made = generator_losses(
+        made = objective(
             networks.generator,
             _bare(networks.discriminator),
             networks.encoder,
@@ -40,6 +43,7 @@ def update(
             noises[0],
             weights,
             perceptual_net,
+            **its_options,
         )
     g_optimiser.zero_grad(set_to_none=True)
     fabric.backward(torch.stack([loss.float() for loss in made.losses.values()]).sum())

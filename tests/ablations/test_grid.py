@@ -14,7 +14,7 @@ from harness.errors import UserError
 
 def test_table1_has_the_rows_and_columns_of_the_main_job() -> None:
     grid = load_grid("table1")
-    assert [row.name for row in grid.methods] == ["spade", "pix2pixhdpp", "pix2pixhd"]
+    assert [row.name for row in grid.methods] == ["crn", "sims", "pix2pixhd", "pix2pixhdpp", "spade"]
     assert grid.columns == ("miou", "accuracy", "distance")
     assert grid.ceiling
     assert grid.seeds == (0,)

@@ -1,78 +1,99 @@
-"""What holds for every method in the registry, at small widths."""
+"""What holds for every method in the registry, at small widths, by its own objective."""
 
 from __future__ import annotations
 
 import io
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
-from mmengine.registry import Registry
-from torch import Tensor, nn
+import torch.nn.functional as F
+from small import SMALL_WIDTHS, fitting
+from torch import Tensor
 
-from harness.labels import LabelMap, LabelSpec
-from harness.method import Method, Part
-from harness.registry import DISCRIMINATORS, ENCODERS, GENERATORS, METHODS, lookup, names, options
+from harness.cells import load_suite, resolve
+from harness.data.encode import Encoding
+from harness.data.toyscapes import Toyscapes
+from harness.labels import LabelMap
+from harness.method import Made, Method
+from harness.registry import GENERATORS, METHODS, OBJECTIVES, lookup, names, options
+from harness.training.memory import attach_memory
+from harness.training.networks import Networks, build_networks
+from harness.training.step import discriminator_losses
 
-LABELS = LabelSpec(classes=4, edges=True)
 SIZES = [(64, 64), (64, 96)]
-SMALL = {"ngf": 4, "ndf": 4, "blocks": 2, "z_dim": 8, "hidden": 6}
+
+
+class Pyramid:
+    """A perceptual net without weights: the image and its halves."""
+
+    name, weights, layer_weights = "pyramid", "00000000", (1.0, 0.5)
+
+    def layers(self, images: Tensor) -> list[Tensor]:
+        return [images, F.avg_pool2d(images, 2)]
 
 
 @dataclass
-class Nets:
-    generator: nn.Module
-    discriminator: nn.Module
-    encoder: nn.Module | None
+class Ready:
+    """A method's networks with what one step of them needs."""
 
-    def all(self) -> dict[str, nn.Module]:
-        nets = {"generator": self.generator, "discriminator": self.discriminator, "encoder": self.encoder}
-        return {name: net for name, net in nets.items() if net is not None}
+    config: dict[str, Any]
+    networks: Networks
+    labels: LabelMap
+    photos: Tensor
 
-    def images(self, labels: LabelMap, photos: Tensor) -> tuple[Tensor, Tensor]:
-        """Images, and the sum of squares of the encoder's output."""
-        if self.encoder is None:
-            return self.generator(labels), torch.zeros(())
-        mu, logvar = self.encoder(photos)
-        return self.generator(labels, mu + (0.5 * logvar).exp()), (mu**2).sum() + (logvar**2).sum()
+    def noise(self) -> Tensor | None:
+        z_dim = int(self.networks.generator.z_dim)  # type: ignore[arg-type]
+        return torch.randn(len(self.photos), z_dim, generator=torch.Generator().manual_seed(2)) if z_dim else None
 
+    def losses(self) -> Made:
+        part = dict(self.config["method"]["objective"])
+        objective = lookup(OBJECTIVES, part.pop("name"))
+        torch.manual_seed(3)
+        given = (self.labels, self.photos, self.noise(), self.config["method"]["losses"], Pyramid())
+        nets = self.networks
+        made = objective(nets.generator, nets.discriminator, nets.encoder, *given, **part)
+        assert isinstance(made, Made)
+        return made
 
-def build(registry: Registry, part: Part, seed: int, *given: Any) -> nn.Module:
-    chosen = options(registry, part.name, part.options, skip=len(given))
-    chosen |= {key: value for key, value in SMALL.items() if key in chosen}
-    if isinstance(norm := chosen.get("norm"), dict):
-        chosen["norm"] = {key: SMALL.get(key, value) for key, value in norm.items()}
-    net = lookup(registry, part.name)(*given, **chosen)
-    net.initialise(torch.Generator().manual_seed(seed))
-    return net
-
-
-def build_all(method: Method, size: tuple[int, int], seed: int = 0) -> Nets:
-    assert method.discriminator is not None
-    return Nets(
-        build(GENERATORS, method.generator, seed, LABELS, size),
-        build(DISCRIMINATORS, method.discriminator, seed, LABELS),
-        None if method.encoder is None else build(ENCODERS, method.encoder, seed),
-    )
+    def images(self) -> Tensor:
+        return self.networks.generator(self.labels, self.noise())
 
 
-def batch(size: tuple[int, int], count: int = 2) -> tuple[LabelMap, Tensor]:
-    rng = torch.Generator().manual_seed(1)
-    shape = (count, *size)
-    edges = torch.rand(shape, generator=rng) < 0.1
-    labels = LabelMap(torch.randint(0, LABELS.classes, shape, generator=rng), LABELS, edges)
-    return labels, torch.rand(count, 3, *size, generator=rng) * 2 - 1
+@pytest.fixture(scope="module", autouse=True)
+def cache(tmp_path_factory: pytest.TempPathFactory) -> Any:
+    """A cache folder of this module, in which the memories are."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("XDG_CACHE_HOME", str(tmp_path_factory.mktemp("cache")))
+        yield
 
 
 @pytest.fixture(params=names(METHODS))
 def method(request: pytest.FixtureRequest) -> Method:
-    return lookup(METHODS, request.param)()
+    found = lookup(METHODS, request.param)()
+    assert isinstance(found, Method)
+    return found
 
 
-def test_the_methods_of_this_package_are_found() -> None:
-    assert {"spade", "spade_vae", "pix2pixhdpp", "pix2pixhd"} <= set(names(METHODS))
+def ready(method: Method, size: tuple[int, int] = SIZES[0], seed: int = 0, count: int = 2) -> Ready:
+    """The networks of a method, with a batch of toyscapes."""
+    suite = replace(load_suite("toyscapes"), size=size, edges=True)
+    dataset = Toyscapes(None, "train", size=size, count=12)
+    config = resolve(method.name, suite, seed, fitting(method.name, SMALL_WIDTHS)).config
+    encoding = Encoding(dataset.classes, size, False, True)
+    networks = build_networks(config, encoding.spec)
+    attach_memory(networks.generator, encoding, dataset.fingerprint(), lambda: dataset)
+    rng = torch.Generator().manual_seed(1)
+    indices = torch.stack([torch.from_numpy(dataset.load(i).label).long() for i in range(count)])
+    labels = LabelMap(indices, encoding.spec, torch.rand(indices.shape, generator=rng) < 0.1)
+    return Ready(config, networks, labels, torch.rand(count, 3, *size, generator=rng) * 2 - 1)
+
+
+def test_the_rows_of_the_papers_tables_are_there() -> None:
+    assert {"spade", "spade_vae", "pix2pixhdpp", "pix2pixhd", "crn", "sims"} <= set(names(METHODS))
 
 
 def test_a_definition_is_plain_data_under_its_own_name(method: Method) -> None:
@@ -84,15 +105,16 @@ def test_a_definition_is_plain_data_under_its_own_name(method: Method) -> None:
 
 @pytest.mark.parametrize("size", SIZES)
 def test_images_have_the_size_asked_for_and_every_parameter_learns(method: Method, size: tuple[int, int]) -> None:
-    nets = build_all(method, size)
-    labels, photos = batch(size)
-    images, posterior = nets.images(labels, photos)
-    assert images.shape == (2, 3, *size)
-    assert float(images.detach().abs().max()) <= 1.0
-    scales = nets.discriminator(labels, images)
-    loss = sum((features**2).mean() for scale in scales for features in scale) + posterior
-    loss.backward()
-    for which, net in nets.all().items():
+    one = ready(method, size)
+    made = one.losses()
+    assert made.fake.shape == one.photos.shape
+    torch.stack([loss.float() for loss in made.losses.values()]).sum().backward()
+    weights = one.config["method"]["losses"]
+    if one.networks.discriminator is not None:
+        judged = discriminator_losses(one.networks.discriminator, one.labels, made.fake, one.photos, weights)
+        torch.stack(list(judged.values())).sum().backward()
+    assert one.images().shape == one.photos.shape
+    for which, net in one.networks.named().items():
         for name, parameter in net.named_parameters():
             assert parameter.grad is not None, f"{which}: {name}"
             assert bool(parameter.grad.isfinite().all()), f"{which}: {name}"
@@ -101,36 +123,38 @@ def test_images_have_the_size_asked_for_and_every_parameter_learns(method: Metho
 
 
 def test_z_is_wanted_where_it_is_declared(method: Method) -> None:
-    nets = build_all(method, SIZES[0])
-    assert (nets.generator.z_dim > 0) == (method.encoder is not None or bool(method.generator.options.get("use_z")))
+    nets = ready(method).networks
+    z_dim = int(nets.generator.z_dim)  # type: ignore[arg-type]
+    assert (z_dim > 0) == (method.encoder is not None or bool(method.generator.options.get("use_z")))
     if nets.encoder is not None:
-        assert nets.encoder(batch(SIZES[0])[1])[0].shape == (2, nets.generator.z_dim)
+        assert nets.encoder(torch.zeros(2, 3, *SIZES[0]))[0].shape == (2, z_dim)
 
 
 def test_saved_and_loaded_networks_give_the_same_output(method: Method) -> None:
-    one, two = build_all(method, SIZES[1], seed=0), build_all(method, SIZES[1], seed=1)
-    labels, photos = batch(SIZES[1])
+    one, two = ready(method, SIZES[1], seed=0), ready(method, SIZES[1], seed=1)
     with torch.no_grad():
-        one.images(labels, photos)  # a training forward moves the buffers
-    for name, net in one.all().items():
+        one.losses()  # a training forward moves the buffers
+    for name, net in one.networks.named().items():
         file = io.BytesIO()
         torch.save(net.state_dict(), file)
         file.seek(0)
-        two.all()[name].load_state_dict(torch.load(file, weights_only=True))
-    for net in (*one.all().values(), *two.all().values()):
+        two.networks.named()[name].load_state_dict(torch.load(file, weights_only=True))
+    for net in (*one.networks.named().values(), *two.networks.named().values()):
         net.eval()
     with torch.no_grad():
-        images = one.images(labels, photos)[0]
-        assert torch.equal(images, two.images(labels, photos)[0])
-        for a, b in zip(one.discriminator(labels, images), two.discriminator(labels, images), strict=True):
-            assert all(torch.equal(x, y) for x, y in zip(a, b, strict=True))
+        images = one.images()
+        assert torch.equal(images, two.images())
+        if one.networks.discriminator is not None and two.networks.discriminator is not None:
+            judged = one.networks.discriminator(one.labels, images)
+            for a, b in zip(judged, two.networks.discriminator(one.labels, images), strict=True):
+                assert all(torch.equal(x, y) for x, y in zip(a, b, strict=True))
 
 
 def test_starting_weights_depend_on_the_seed_alone(method: Method) -> None:
     torch.manual_seed(1)
-    one = build_all(method, SIZES[0], seed=3).all()
+    one = ready(method, seed=3).networks.named()
     torch.manual_seed(2)
-    two, other = build_all(method, SIZES[0], seed=3).all(), build_all(method, SIZES[0], seed=4).all()
+    two, other = ready(method, seed=3).networks.named(), ready(method, seed=4).networks.named()
     for name in one:
         ours, same, different = (nets[name].state_dict() for nets in (one, two, other))
         assert all(torch.equal(value, same[key]) for key, value in ours.items()), name
@@ -138,26 +162,31 @@ def test_starting_weights_depend_on_the_seed_alone(method: Method) -> None:
 
 
 def test_a_step_runs_in_bf16_autocast(method: Method) -> None:
-    nets = build_all(method, SIZES[0])
-    labels, photos = batch(SIZES[0])
+    one = ready(method)
     with torch.autocast("cpu", torch.bfloat16):
-        images, posterior = nets.images(labels, photos)
-        scales = nets.discriminator(labels, images)
-        loss = sum(scale[-1].float().mean() for scale in scales) + posterior.float()
-    loss.backward()
-    for net in nets.all().values():
-        for name, parameter in net.named_parameters():
-            assert parameter.dtype == torch.float32
-            assert parameter.grad is not None, name
-            assert bool(parameter.grad.isfinite().all()), name
+        made = one.losses()
+    torch.stack([loss.float() for loss in made.losses.values()]).sum().backward()
+    for name, parameter in one.networks.generator.named_parameters():
+        assert parameter.dtype == torch.float32
+        assert parameter.grad is not None, name
+        assert bool(parameter.grad.isfinite().all()), name
 
 
 def test_eval_does_not_depend_on_the_rest_of_the_batch(method: Method) -> None:
-    nets = build_all(method, SIZES[0])
-    labels, photos = batch(SIZES[0], count=3)
-    for net in nets.all().values():
-        net.eval()
+    one = ready(method, count=3)
+    one.networks.generator.eval()
+    noise = one.noise()
     with torch.no_grad():
-        together = nets.images(labels, photos)[0]
-        alone = nets.images(labels[1:2], photos[1:2])[0]
+        together = one.images()
+        alone = one.networks.generator(one.labels[1:2], None if noise is None else noise[1:2])
     torch.testing.assert_close(together[1:2], alone, rtol=0, atol=1e-4)
+
+
+def test_a_memory_is_built_once_and_found_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    method = lookup(METHODS, "sims")()
+    ready(method)
+    (folder,) = (path for path in (tmp_path / "spadebench" / "memory").iterdir() if path.is_dir())
+    before = {path.name: path.stat().st_mtime_ns for path in folder.iterdir()}
+    ready(method, seed=1)
+    assert {path.name: path.stat().st_mtime_ns for path in folder.iterdir()} == before

@@ -15,11 +15,14 @@ import pytest
 import torch
 from torch import nn
 
+from baselines.crn import CRN
 from baselines.discriminators import MultiscaleDiscriminator, Pix2PixHDDiscriminator
 from baselines.encoder import ConvEncoder
 from baselines.pix2pixhd import Pix2PixHD
 from baselines.pix2pixhdpp import Pix2PixHDPlusPlus
+from baselines.pix2pixhdpp_concat import Pix2PixHDPlusPlusConcat
 from baselines.spade import SPADEGenerator
+from baselines.spade_concat import SPADEConcatGenerator
 from harness.labels import LabelSpec
 
 Build = Callable[[], nn.Module]
@@ -143,8 +146,24 @@ def test_parameter_counts_are_exact(suite: str, name: str, counts: dict[str, dic
         pytest.param(
             lambda labels, size: Pix2PixHDPlusPlus(labels, size, norm="spade"), 236_879_235, id="pix2pixHD++ w/ SPADE"
         ),
+        pytest.param(lambda labels, size: SPADEConcatGenerator(labels, size), 79_081_155, id="decoder w/ Concat"),
+        pytest.param(
+            lambda labels, size: Pix2PixHDPlusPlusConcat(labels, size), 195_453_315, id="pix2pixHD++ w/ Concat"
+        ),
     ],
 )
 def test_counts_of_table_3(build: Callable[..., nn.Module], count: int) -> None:
     labels, size, _ = SUITES["ade20k"]
     assert parameters(on_meta(lambda: build(labels, size))) == count
+
+
+@pytest.mark.parametrize(
+    ("classes", "size", "count"),
+    [
+        pytest.param(20, (256, 512), 97_875_483, id="cityscapes"),
+        pytest.param(151, (256, 256), 105_119_259, id="ade20k"),
+        pytest.param(183, (256, 256), 106_888_731, id="coco"),
+    ],
+)
+def test_counts_of_crn_at_256p(classes: int, size: tuple[int, int], count: int) -> None:
+    assert parameters(on_meta(lambda: CRN(LabelSpec(classes), size))) == count

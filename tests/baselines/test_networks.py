@@ -18,7 +18,9 @@ from baselines.layers import spectral
 from baselines.one_hot import SharedLabels
 from baselines.pix2pixhd import Pix2PixHD
 from baselines.pix2pixhdpp import Pix2PixHDPlusPlus
+from baselines.pix2pixhdpp_concat import Pix2PixHDPlusPlusConcat
 from baselines.spade import SPADEGenerator
+from baselines.spade_concat import SPADEConcatGenerator
 from harness.errors import UserError
 from harness.labels import LabelMap, LabelSpec
 
@@ -124,7 +126,9 @@ def test_every_upsampling_makes_the_size(upsampling: str, size: tuple[int, int],
     assert net(labels_of(*size), z).shape == (2, 3, *size)
 
 
-@pytest.mark.parametrize("make", [SPADEGenerator, Pix2PixHDPlusPlus, Pix2PixHD])
+@pytest.mark.parametrize(
+    "make", [SPADEGenerator, SPADEConcatGenerator, Pix2PixHDPlusPlus, Pix2PixHDPlusPlusConcat, Pix2PixHD]
+)
 def test_label_maps_of_another_size_are_resized(make: Callable[..., nn.Module]) -> None:
     net = make(LABELS, (64, 64), ngf=2).eval()
     labels = labels_of(128, 128)
@@ -138,6 +142,7 @@ def test_label_maps_of_another_size_are_resized(make: Callable[..., nn.Module]) 
         (lambda: SPADEGenerator(LABELS, (48, 64)), "64x48.*multiples of 32"),
         (lambda: SPADEGenerator(LABELS, (96, 96), upsampling="more"), "multiples of 64"),
         (lambda: SPADEGenerator(LABELS, (64, 64), upsampling="mor"), "did you mean more"),  # type: ignore[arg-type]
+        (lambda: SPADEConcatGenerator(LABELS, (48, 64)), "'spade_concat'.*64x48.*multiples of 32"),
         (lambda: Pix2PixHD(LABELS, (40, 64)), "64x40.*multiples of 16"),
         (lambda: Pix2PixHDPlusPlus(LABELS, (16, 64)), "multiples of 16 from 32 up"),
         (lambda: ConvEncoder(size=96), "power of two"),
@@ -147,6 +152,45 @@ def test_what_cannot_be_built_is_one_clear_line(make: Callable[[], nn.Module], m
     with pytest.raises(UserError, match=message) as caught:
         make()
     assert "\n" not in str(caught.value)
+
+
+def read_by(net: nn.Module, labels: LabelMap) -> dict[str, torch.Tensor]:
+    """What each conv of a residual block read in one forward, by the conv's name."""
+    read: dict[str, torch.Tensor] = {}
+    for name, layer in net.named_modules():
+        if isinstance(layer, nn.Conv2d) and ("conv_block" in name or name.split(".")[-1].startswith("conv_")):
+            layer.register_forward_pre_hook(lambda layer, given, name=name: read.update({name: given[0].detach()}))
+    net(labels)
+    return read
+
+
+def test_the_concat_decoder_gives_every_3x3_conv_of_its_blocks_the_resized_label_map() -> None:
+    labels = labels_of(64, 128)
+    net = SPADEConcatGenerator(LABELS, (64, 128), ngf=2, upsampling="more")
+    convs = {name: x for name, x in read_by(net, labels).items() if name != "conv_img"}
+    assert len([name for name in convs if name.endswith("conv_s")]) == 4
+    assert len(convs) == 7 * 2 + 4
+    for name, x in convs.items():
+        expected = labels.resized(x.shape[2], x.shape[3]).one_hot()
+        if name.endswith("conv_s"):
+            assert x.shape[1] == net.get_submodule(name).get_parameter("weight_orig").shape[1] >= 4
+            assert not torch.equal(x[:, -LABELS.channels :], expected)
+        else:
+            assert torch.equal(x[:, -LABELS.channels :], expected), name
+    assert all(not list(norm.parameters()) for name, norm in net.named_modules() if ".norm_" in name)
+
+
+def test_the_concat_body_gives_the_first_conv_of_its_blocks_the_resized_label_map() -> None:
+    labels = labels_of(64, 96)
+    net = Pix2PixHDPlusPlusConcat(LABELS, (64, 96), ngf=2, blocks=3)
+    convs = read_by(net, labels)
+    assert len(convs) == 3 * 2
+    expected = labels.resized(4, 6).one_hot()
+    widths = [x.shape[1] for x in convs.values()]
+    assert widths == [32 + LABELS.channels, 32] * 3
+    for x in list(convs.values())[::2]:
+        assert torch.equal(x[:, 32:, 1:-1, 1:-1], expected)
+    assert net(labels).shape == (2, 3, 64, 96)
 
 
 def test_a_generator_that_starts_from_z_asks_for_it() -> None:
@@ -177,7 +221,7 @@ def test_pix2pixhds_last_scale_sees_full_size() -> None:
 @pytest.mark.parametrize("norm", ["none", "batch", {"name": "spade", "hidden": 4}])
 def test_networks_take_any_norm_of_the_registry(norm: object) -> None:
     labels, images = labels_of(64, 64), torch.zeros(2, 3, 64, 64)
-    for make in (SPADEGenerator, Pix2PixHDPlusPlus, Pix2PixHD):
+    for make in (SPADEGenerator, SPADEConcatGenerator, Pix2PixHDPlusPlus, Pix2PixHDPlusPlusConcat, Pix2PixHD):
         assert make(LABELS, (64, 64), ngf=2, norm=norm)(labels).shape == images.shape  # type: ignore[arg-type, operator]
     for judge in (MultiscaleDiscriminator, Pix2PixHDDiscriminator):
         assert len(judge(LABELS, ndf=2, norm=norm)(labels, images)) == 2  # type: ignore[arg-type]

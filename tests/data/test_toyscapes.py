@@ -181,6 +181,14 @@ def test_fingerprint_follows_the_content() -> None:
     assert len({base, *(other.fingerprint() for other in others)}) == 5
 
 
+def test_no_two_samples_of_any_split_have_the_same_pixels() -> None:
+    """digests() names samples without rendering them; here their bytes are compared."""
+    splits = [Toyscapes(None, split) for split in SPLITS]
+    named = [name for dataset in splits for name in dataset.digests()]
+    drawn = {digest(dataset.load(i)) for dataset in splits for i in range(len(dataset))}
+    assert len(set(named)) == len(named) == len(drawn)
+
+
 @pytest.mark.parametrize(
     ("split", "options", "line"),
     [

@@ -6,13 +6,13 @@ from pathlib import Path
 
 import pytest
 import torch
-from small import SMALL, small_cell
+from small import SMALL, fitting, small_cell
 
 from harness.cells import Cell, load_suite, resolve
 from harness.errors import UserError
 from harness.evaluation.evaluate import Places, open_data
 from harness.launch.cell import make_fabric
-from harness.registry import METHODS, names
+from harness.registry import METHODS, PERCEPTUAL, lookup, names
 from harness.training.checkpoints import Checkpoint, list_checkpoints, load_checkpoint
 from harness.training.loop import LoopOptions, train
 
@@ -31,7 +31,9 @@ def trained(
         if steps is not None:
             steps.append(done)
 
-    path = train(cell, dataset, folder, fabric, init_from=init_from, loop=options, progress=note)
+    name = cell.config["perceptual"]
+    net = lookup(PERCEPTUAL, name)(None, CPU) if name is not None else None
+    path = train(cell, dataset, folder, fabric, net, init_from, options, note)
     return load_checkpoint(path)
 
 
@@ -72,7 +74,8 @@ def test_seeds_give_different_weights(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("method", names(METHODS))
 def test_every_method_trains_and_moves_its_weights(method: str, tmp_path: Path) -> None:
-    extra = {"encoder__ndf": 4, "encoder__size": 32} if method.endswith("_vae") else {}
+    extra = {"encoder.size": 32, "generator.width": 16, "encoder.ndf": 4}
+    extra = {key.replace(".", "__"): value for key, value in fitting(method, extra).items()}
     cell = small_cell(method, schedule__iterations=2, **extra)
     done = trained(cell, tmp_path, checkpoint_every=1)
     first = load_checkpoint(list_checkpoints(tmp_path / "checkpoints")[0])

@@ -1,0 +1,1 @@
+"""What a generator minimises, one objective a file."""
