@@ -77,7 +77,7 @@ class LabelMap:
 
     def one_hot(self, dtype: torch.dtype = torch.float32) -> Tensor:
         """(N, channels, H, W) of zeros and ones; the edge mask is the last channel."""
-        n, (h, w) = len(self), self.size
+        n, h, w = self.indices.shape  # not len(), which has to be a number where an export leaves n open
         out = torch.zeros(n, self.spec.channels, h, w, dtype=dtype, device=self.device)
         out.scatter_(1, self.indices.unsqueeze(1), 1.0)
         if self.edges is not None:

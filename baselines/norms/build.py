@@ -34,3 +34,18 @@ def build_norm(norm: NormValue, channels: int, labels: LabelSpec) -> nn.Module:
     name = norm_name(norm)
     given = {} if isinstance(norm, str) else {key: value for key, value in norm.items() if key != "name"}
     return lookup(NORMS, name)(channels, labels, **options(NORMS, name, given, skip=2))
+
+
+def build_base(norm: NormValue, channels: int, labels: LabelSpec, where: str) -> nn.Module:
+    """The norm inside a conditional norm, which brings its own scale and shift.
+
+    where: the conditional norm, for messages. Raises UserError for a norm that has parameters, or as build_norm.
+    """
+    base = build_norm(norm, channels, labels)
+    if any(True for _ in base.parameters()):
+        raise UserError(
+            f"the base {norm!r} has parameters",
+            where=where,
+            mend="scale and shift come from the label map: take a base without its own",
+        )
+    return base

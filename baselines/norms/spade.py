@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from torch import Tensor, nn
 
-from baselines.norms.build import NormValue, build_norm
+from baselines.norms.build import NormValue, build_base
 from baselines.one_hot import compute_dtype
 from harness.errors import UserError
 from harness.labels import LabelMap, LabelSpec
@@ -28,11 +28,7 @@ class SPADE(nn.Module):
         super().__init__()
         if kernel < 1 or kernel % 2 == 0:
             raise UserError(f"kernel must be odd, not {kernel}", where="norm 'spade'", mend="the paper tries 1, 3, 5")
-        self.param_free_norm = build_norm(base, channels, labels)
-        if any(True for _ in self.param_free_norm.parameters()):
-            raise UserError(
-                f"the base {base!r} has parameters", where="norm 'spade'", mend="SPADE brings its own scale and shift"
-            )
+        self.param_free_norm = build_base(base, channels, labels, "norm 'spade'")
         pad = kernel // 2
         self.mlp_shared = nn.Sequential(nn.Conv2d(labels.channels, hidden, kernel, padding=pad), nn.ReLU())
         self.mlp_gamma = nn.Conv2d(hidden, channels, kernel, padding=pad)

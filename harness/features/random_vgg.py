@@ -75,7 +75,31 @@ class RandomVGG:
         return maps
 
 
+class RandomVGG255:
+    """The same net as CRN and SIMS read their VGG19: images in 0 .. 255, themselves among the layers of weight 1.
+
+    The scale decides how much the loss weighs beside another, as beside SIMS' label loss.
+    """
+
+    name = "random_vgg_255"
+    layer_weights = (1.0,) * (1 + len(WIDTHS))
+
+    def __init__(self, net: RandomVGG) -> None:
+        self.net, self.weights = net, net.weights
+
+    def layers(self, images: Tensor) -> list[Tensor]:
+        """(N, 3, H, W) in [-1, 1], H and W at least 16 -> the images and 5 feature maps; differentiable."""
+        scaled = (images + 1) * 127.5
+        return [scaled, *self.net.layers(scaled)]
+
+
 @PERCEPTUAL.register_module(name="random_vgg")
 def random_vgg(weights_root: Path | None, device: torch.device | str) -> RandomVGG:
     """The net; it needs no file, and weights_root is not used."""
     return RandomVGG(draw_weights(), device)
+
+
+@PERCEPTUAL.register_module(name="random_vgg_255")
+def random_vgg_255(weights_root: Path | None, device: torch.device | str) -> RandomVGG255:
+    """The variant for CRN and SIMS; it needs no file either."""
+    return RandomVGG255(random_vgg(weights_root, device))

@@ -35,6 +35,6 @@ def toyscapes() -> Suite:
             "optimiser.lr_generator": 4e-4,
             "encoder.size": 64,
         },
-        perceptual=None,
+        perceptual="random_vgg",
         threads=2,
     )

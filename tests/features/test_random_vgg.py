@@ -60,3 +60,13 @@ def test_no_level_vanishes(net: random_vgg.RandomVGG) -> None:
         float((a - b).abs().mean()) for a, b in zip(net.layers(smooth), net.layers(smooth.roll(1, 0)), strict=True)
     )
     assert all(0.4 * first < level < 2 * first for level in deeper)
+
+
+def test_the_variant_for_crn_and_sims_has_the_image_first_and_the_same_weights() -> None:
+    plain, scaled = (lookup(PERCEPTUAL, name)(None, "cpu") for name in ("random_vgg", "random_vgg_255"))
+    images = torch.rand(1, 3, 32, 32, generator=torch.Generator().manual_seed(0)) * 2 - 1
+    maps = scaled.layers(images)
+    assert len(maps) == len(scaled.layer_weights) == 6
+    torch.testing.assert_close(maps[0], (images + 1) * 127.5)
+    torch.testing.assert_close(maps[1:], plain.layers((images + 1) * 127.5))
+    assert plain.weights == scaled.weights
