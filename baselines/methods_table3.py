@@ -8,9 +8,7 @@ from harness.registry import METHODS
 
 def _row(name: str, title: str, generator: Part) -> Method:
     """A generator with SPADE's discriminator, losses and optimiser, which all rows share."""
-    return Method(
-        name=name, title=title, generator=generator, discriminator=Part("multiscale"), losses=Losses(kld=0.0)
-    )
+    return Method(name=name, title=title, generator=generator, discriminator=Part("multiscale"), losses=Losses(kld=0.0))
 
 
 @METHODS.register_module(name="spade_compact")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Any
 
 import torch
@@ -10,7 +9,6 @@ import torch
 from baselines.global_body import GlobalBody
 from baselines.init import initialise
 from baselines.norms.build import NormValue
-from baselines.recognise import body_options
 from harness.labels import LabelSpec
 from harness.registry import GENERATORS
 
@@ -35,8 +33,3 @@ class Pix2PixHD(GlobalBody):
     def initialise(self, rng: torch.Generator) -> None:
         """Set the starting weights as pix2pixHD does: convs normal of standard deviation 0.02."""
         initialise(self, rng, "normal")
-
-    @classmethod
-    def options_of(cls, shapes: Mapping[str, tuple[int, ...]], size: tuple[int, int]) -> dict[str, Any] | None:
-        """Options behind a state dict of this layout, with its label channels; None for another (harness/method.py)."""
-        return body_options(shapes, nested=False)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Any
 
 import torch
@@ -10,7 +9,6 @@ import torch
 from baselines.global_body import GlobalBody
 from baselines.init import initialise
 from baselines.norms.build import NormValue
-from baselines.recognise import body_options
 from harness.labels import LabelSpec
 from harness.registry import GENERATORS
 
@@ -43,8 +41,3 @@ class Pix2PixHDPlusPlusConcat(GlobalBody):
     def initialise(self, rng: torch.Generator) -> None:
         """Set the starting weights: xavier normal of gain 0.02, biases 0 (paper.md, Training)."""
         initialise(self, rng, "xavier")
-
-    @classmethod
-    def options_of(cls, shapes: Mapping[str, tuple[int, ...]], size: tuple[int, int]) -> dict[str, Any] | None:
-        """Options behind a state dict of this layout, with its label channels; None for another (harness/method.py)."""
-        return body_options(shapes, nested=True, concat=True)

@@ -1,7 +1,8 @@
 """What the names and shapes of a state dict tell of the options that its generator was built with.
 
-Official checkpoints are bare state dicts. `options_of` of a generator reads them with the functions
-here; whether every name and shape fits is checked afterwards, against the network built so.
+Official checkpoints are bare state dicts. A layout is registered under its generator's name, apart from
+the generator, whose code decides weights and so the ids of cells. Whether every name and shape fits is
+checked afterwards, against the network built so.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ from typing import Any
 
 from baselines.decoder import DOUBLINGS
 from harness.errors import UserError
+from harness.registry import LAYOUTS
 
 Shapes = Mapping[str, tuple[int, ...]]
 _OUTSIDE = re.compile(r"model\.(\d+)(\.0)?\.weight(_orig)?")
@@ -102,3 +104,28 @@ def body_options(shapes: Shapes, nested: bool, concat: bool = False) -> dict[str
         "norm": norm_of(shapes, "model.1.1" if nested else "model.2"),
     }
     return {**found, "spectral": "model.1.0.weight_orig" in shapes} if nested else found
+
+
+@LAYOUTS.register_module(name="spade")
+def _spade(shapes: Shapes, size: tuple[int, int]) -> dict[str, Any] | None:
+    return decoder_options(shapes, size, concat=False)
+
+
+@LAYOUTS.register_module(name="spade_concat")
+def _spade_concat(shapes: Shapes, size: tuple[int, int]) -> dict[str, Any] | None:
+    return decoder_options(shapes, size, concat=True)
+
+
+@LAYOUTS.register_module(name="pix2pixhd")
+def _pix2pixhd(shapes: Shapes, size: tuple[int, int]) -> dict[str, Any] | None:
+    return body_options(shapes, nested=False)
+
+
+@LAYOUTS.register_module(name="pix2pixhdpp")
+def _pix2pixhdpp(shapes: Shapes, size: tuple[int, int]) -> dict[str, Any] | None:
+    return body_options(shapes, nested=True)
+
+
+@LAYOUTS.register_module(name="pix2pixhdpp_concat")
+def _pix2pixhdpp_concat(shapes: Shapes, size: tuple[int, int]) -> dict[str, Any] | None:
+    return body_options(shapes, nested=True, concat=True)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Any
 
 import torch.nn.functional as F
@@ -11,7 +10,6 @@ from torch import Tensor, nn
 from baselines.decoder import SLOPE, Decoder, Upsampling
 from baselines.layers import spectral as put_spectral
 from baselines.norms.build import NormValue, build_norm
-from baselines.recognise import decoder_options
 from harness.labels import LabelMap, LabelSpec
 from harness.registry import GENERATORS
 
@@ -70,11 +68,6 @@ class SPADEGenerator(Decoder):
             return SPADEBlock(wide_in, wide_out, labels, norm, spectral)
 
         super().__init__("spade", labels, size, ngf, use_z, z_dim, upsampling, block)
-
-    @classmethod
-    def options_of(cls, shapes: Mapping[str, tuple[int, ...]], size: tuple[int, int]) -> dict[str, Any] | None:
-        """Options behind a state dict of this layout, with its label channels; None for another (harness/method.py)."""
-        return decoder_options(shapes, size, concat=False)
 
 
 def _unchanged(layer: nn.Conv2d) -> nn.Conv2d:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Any
 
 import torch.nn.functional as F
@@ -12,7 +11,6 @@ from baselines.concat import with_labels
 from baselines.decoder import SLOPE, Decoder, Upsampling
 from baselines.layers import spectral as put_spectral
 from baselines.norms.build import NormValue, build_norm
-from baselines.recognise import decoder_options
 from harness.labels import LabelMap, LabelSpec
 from harness.registry import GENERATORS
 
@@ -80,8 +78,3 @@ class SPADEConcatGenerator(Decoder):
             return ConcatBlock(wide_in, wide_out, labels, norm, spectral)
 
         super().__init__("spade_concat", labels, size, ngf, use_z, z_dim, upsampling, block)
-
-    @classmethod
-    def options_of(cls, shapes: Mapping[str, tuple[int, ...]], size: tuple[int, int]) -> dict[str, Any] | None:
-        """Options behind a state dict of this layout, with its label channels; None for another (harness/method.py)."""
-        return decoder_options(shapes, size, concat=True)

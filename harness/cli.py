@@ -9,12 +9,15 @@ from typing import Annotated, Any
 import typer
 
 from harness import __version__
+from harness.commands.cost import cost
 from harness.commands.evaluate import evaluate
+from harness.commands.export import export
 from harness.commands.gallery import gallery
 from harness.commands.generate import generate
 from harness.commands.list import list_entries
 from harness.commands.report import report
 from harness.commands.run import run
+from harness.commands.sampling import sampling
 from harness.commands.train import train
 from harness.commands.train_segmenter import train_segmenter
 from harness.errors import UserError
@@ -35,6 +38,9 @@ app.command()(evaluate)
 app.command()(run)
 app.command()(report)
 app.command()(gallery)
+app.command()(sampling)
+app.command()(cost)
+app.command()(export)
 app.command("train-segmenter")(train_segmenter)
 
 # The base of all of typer's usage errors, which newer versions keep in a module of their own.

@@ -27,11 +27,10 @@ memory         for one that draws on the training photos whenever it generates. 
                open_memory(folder: Path): attach it, memory-mapped. The engine builds it once for a training
                split and opens it wherever the generator is trained or used.
 notes          tuple of lines for the record.
-options_of     classmethod (shapes: Mapping[str, tuple[int, ...]], size: (h, w)) -> dict | None: the options that a
-               state dict with these names and shapes was made with, None where it is of another layout. With
-               it official checkpoints are recognised. Options that names and shapes cannot tell are left out.
-               It may hold `labels`: the one-hot channels. Raises UserError for a network of another size.
-               Only the class that defines it is asked, not those that inherit it.
+layout         entry in LAYOUTS under the generator's name: (shapes: Mapping[str, tuple[int, ...]], size: (h, w)) ->
+               the options that a state dict with these names and shapes was made with, and under `labels` the
+               one-hot channels, or None where it is of another layout. With it official checkpoints are
+               recognised.
 cost_forward   (labels, z) -> anything: costs what generating one image costs, and needs no memory.
 """
 

@@ -28,6 +28,7 @@ DISCRIMINATORS = Registry("discriminator", scope="spadebench")
 ENCODERS = Registry("encoder", scope="spadebench")
 NORMS = Registry("norm", scope="spadebench")
 OBJECTIVES = Registry("objective", scope="spadebench")
+LAYOUTS = Registry("layout", scope="spadebench")
 DATASETS = Registry("data set", scope="spadebench")
 SEGMENTERS = Registry("segmenter", scope="spadebench")
 FEATURES = Registry("feature net", scope="spadebench")
@@ -41,6 +42,7 @@ _HOMES = {
     "discriminator": ("baselines",),
     "encoder": ("baselines",),
     "norm": ("baselines",),
+    "layout": ("baselines",),
     "objective": ("baselines", "harness.training.objectives"),
     "data set": ("harness.data",),
     "segmenter": ("harness.segmenters",),

@@ -14,7 +14,10 @@ from harness.errors import UserError
 
 def evaluate(
     suite: o.Suite,
-    checkpoint: Annotated[Path | None, typer.Option("--checkpoint", "-c", help="Checkpoint of a training.")] = None,
+    checkpoint: Annotated[
+        Path | None,
+        typer.Option("--checkpoint", "-c", help="Checkpoint of a training, export, or official latest_net_G.pth."),
+    ] = None,
     images: Annotated[Path | None, typer.Option(help="Folder of images, each named after its sample.")] = None,
     photos: Annotated[
         bool, typer.Option("--photos", help="The real photos: what a perfect generator would get.")
@@ -45,19 +48,18 @@ def evaluate(
         raise UserError("give one of --checkpoint FILE, --images FOLDER and --photos", where="evaluate")
     o.refuse_torchrun("evaluate")
     o.import_user_code(user_code)
-    from harness.cells import config_id, load_suite
-    from harness.evaluation.evaluate import Places, Subject, check_disjoint, open_bench, open_data, photos_id, record_id
+    from harness.cells import load_suite
+    from harness.evaluation.evaluate import Places, Subject, open_bench, photos_id, record_id
     from harness.evaluation.evaluate import evaluate as score
     from harness.evaluation.sources import ImageSource, PhotoSource, folder_source
-    from harness.launch.cell import generator_subject
+    from harness.launch.official_source import open_weights, weights_source
     from harness.records import Store
-    from harness.training.checkpoints import load_checkpoint
 
-    chosen = load_suite(suite)
-    loaded = load_checkpoint(checkpoint) if checkpoint is not None else None
+    chosen, places = load_suite(suite), Places(data_root, weights_root, out / "cache")
+    loaded = open_weights(checkpoint, suite, places) if checkpoint is not None else None
     bench = open_bench(
         chosen,
-        Places(data_root, weights_root, out / "cache"),
+        places,
         o.device_of(device),
         features=o.names(features),
         split=split,
@@ -65,9 +67,7 @@ def evaluate(
     )
     source: ImageSource
     if loaded is not None:
-        finished = config_id(loaded.config) if loaded.finished else f"{config_id(loaded.config)}-{loaded.iteration}it"
-        source, subject = generator_subject(loaded, bench, finished)
-        check_disjoint(open_data(chosen, loaded.config["suite"]["train_split"], bench.places), bench.dataset)
+        source, subject = weights_source(loaded, bench)
     elif images is not None:
         source = folder_source(images, bench.dataset)
         subject = Subject(method="images", title=title or images.name)

@@ -7,17 +7,30 @@ from typing import Annotated
 
 import typer
 
+from harness.commands import generate_styles
 from harness.commands import options as o
 from harness.commands.progress import bar, say
 from harness.errors import UserError
 
 
 def generate(
-    checkpoint: Annotated[Path, typer.Option("--checkpoint", "-c", help="Checkpoint of a training.")],
+    checkpoint: Annotated[
+        Path,
+        typer.Option("--checkpoint", "-c", help="Checkpoint of a training, export, or official latest_net_G.pth."),
+    ],
     to: Annotated[Path, typer.Option("--to", help="Folder that the PNG images are written to.")],
     labels: Annotated[Path | None, typer.Option(help="Folder of label maps (PNG of class indices).")] = None,
     instances: Annotated[Path | None, typer.Option(help="Folder of instance maps, for suites with edges.")] = None,
     split: Annotated[str | None, typer.Option(help="In place of --labels: a split of the checkpoint's suite.")] = None,
+    suite: Annotated[
+        str | None, typer.Option("--suite", "-s", help="For official checkpoints: the suite they were trained for.")
+    ] = None,
+    samples: Annotated[
+        int | None, typer.Option(help="Images of each label map, NAME_00.png and so on, for methods with z.", min=1)
+    ] = None,
+    style: Annotated[
+        Path | None, typer.Option(help="Photo whose style to take, or a folder of them: NAME__STYLE.png.")
+    ] = None,
     seed: Annotated[int | None, typer.Option(help="Seed of the noise; default: the training's.", min=0)] = None,
     batch: o.ScoreBatch = 8,
     data_root: o.DataRoot = None,
@@ -38,6 +51,7 @@ def generate(
     o.import_user_code(user_code)
     if (labels is None) == (split is None):
         raise UserError("give --labels FOLDER or --split NAME, one of them", where="generate")
+    asked = generate_styles.variants(samples, style)
     import torch
 
     from harness.cells import load_suite
@@ -48,37 +62,39 @@ def generate(
     from harness.evaluation.one_pass import save_png
     from harness.evaluation.sources import GeneratorSource
     from harness.launch.cell import checkpoint_classes, load_generator
-    from harness.training.checkpoints import load_checkpoint
+    from harness.launch.official_source import open_weights
     from harness.training.loop import suite_encoding
 
-    loaded = load_checkpoint(checkpoint)
+    loaded = open_weights(checkpoint, suite, Places(data_root))
     classes = checkpoint_classes(loaded)
     dataset: DataSet
     if labels is not None:
         dataset = PairedFiles(labels, classes, find_pairs(labels, None, instances))
     else:
-        suite = load_suite(loaded.config["suite"]["name"])
-        dataset = open_data(suite, str(split), Places(data_root))
+        dataset = open_data(load_suite(loaded.config["suite"]["name"]), str(split), Places(data_root))
+    planned = generate_styles.planned(list(dataset.names), asked, to)
     if dry_run:
         if as_json:
-            o.print_json({"checkpoint": str(checkpoint), "images": [str(to / f"{name}.png") for name in dataset.names]})
+            o.print_json({"checkpoint": str(checkpoint), "images": planned})
         else:
-            say(f"would generate {len(dataset)} images in {to}")
+            say(f"would generate {len(planned)} images in {to}")
         return
     chosen = o.device_of(device)
     torch.set_num_threads(loaded.config["threads"])
     noise = loaded.config["seed"] if seed is None else seed
-    source = GeneratorSource(load_generator(loaded, chosen), str(checkpoint), chosen, noise)
+    source = GeneratorSource(load_generator(loaded, chosen, Places(data_root)), str(checkpoint), chosen, noise)
     encoding = suite_encoding(loaded.config, classes)
-    written: list[str] = []
+    with exact_arithmetic():
+        sources = generate_styles.sources(source, asked, loaded)
+    done = 0
     with bar("generating") as update, exact_arithmetic():
         for scored in scoring_batches(dataset, encoding, batch=batch, photos=False, workers=workers):
-            for name, image in zip(scored.names, source.images(scored), strict=True):
-                path = to / f"{name}.png"
-                save_png(path, image)
-                written.append(str(path))
-            update(len(written), len(dataset), {})
+            for end, varied in sources.items():
+                for name, image in zip(scored.names, varied.images(scored), strict=True):
+                    save_png(to / f"{name}{end}.png", image)
+                done += len(scored.names)
+                update(done, len(planned), {})
     if as_json:
-        o.print_json({"checkpoint": str(checkpoint), "images": written})
+        o.print_json({"checkpoint": str(checkpoint), "images": planned})
     else:
-        say(f"{len(written)} images in {to}")
+        say(f"{len(planned)} images in {to}")

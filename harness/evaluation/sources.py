@@ -41,18 +41,22 @@ def truncate(images: Tensor) -> Tensor:
     return ((images.float() + 1) / 2 * 255).clamp(0, 255).to(torch.uint8)
 
 
-def noise_for(names: list[str], z_dim: int, seed: int) -> Tensor:
-    """(N, z_dim) standard normal, each row from (seed, name): no other image has a say in it."""
+def noise_for(names: list[str], z_dim: int, seed: int, sample: int = 0) -> Tensor:
+    """(N, z_dim) standard normal, each row from (seed, name, sample): no other image has a say in it."""
+    further = (sample,) if sample else ()
     rows = []
     for name in names:
-        rng = torch.Generator().manual_seed(mixed_seed(seed, zlib.crc32(name.encode())))
+        rng = torch.Generator().manual_seed(mixed_seed(seed, zlib.crc32(name.encode()), *further))
         rows.append(torch.randn(z_dim, generator=rng))
     return torch.stack(rows)
 
 
 @dataclass
 class GeneratorSource:
-    """A trained generator, in eval mode. id: the cell's, or the checkpoint's content hash."""
+    """A trained generator, in eval mode. id: the cell's, or the checkpoint's content hash.
+
+    sample: which of a label map's images, where the generator has z. style: (z_dim,) in place of noise.
+    """
 
     generator: nn.Module
     id: str
@@ -60,14 +64,27 @@ class GeneratorSource:
     seed: int = 0
     detail: dict[str, Any] | None = None
     kind: str = "generator"
+    sample: int = 0
+    style: Tensor | None = None
 
     @torch.inference_mode()
     def images(self, batch: ScoreBatch) -> list[NDArray[np.uint8]]:
         self.generator.eval()
-        z_dim = int(self.generator.z_dim)  # type: ignore[arg-type]  # part of the generator's contract
-        z = noise_for(batch.names, z_dim, self.seed).to(self.device) if z_dim else None
-        made = truncate(self.generator(batch.labels.to(self.device), z))
+        z = self._z(batch.names)
+        made = truncate(self.generator(batch.labels.to(self.device), None if z is None else z.to(self.device)))
         return list(made.permute(0, 2, 3, 1).cpu().numpy())
+
+    @property
+    def z_dim(self) -> int:
+        """Width of z, 0 for a generator without."""
+        return int(self.generator.z_dim)  # type: ignore[arg-type]  # part of the generator's contract
+
+    def _z(self, names: list[str]) -> Tensor | None:
+        if not self.z_dim:
+            return None
+        if self.style is not None:
+            return self.style.expand(len(names), -1)
+        return noise_for(names, self.z_dim, self.seed, self.sample)
 
     def describe(self) -> dict[str, Any]:
         return {"kind": self.kind, "id": self.id, **(self.detail or {})}
