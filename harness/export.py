@@ -223,7 +223,10 @@ def _checked(written: Path, inputs: dict[str, Tensor], image: Tensor, where: str
     graph = onnx.load(str(written)).graph
     difference = None
     if importlib.util.find_spec("onnxruntime") is not None:
-        difference = float((_run(written, inputs) - image).abs().max())
+        try:
+            difference = float((_run(written, inputs) - image).abs().max())
+        except Exception as error:  # onnxruntime's own kinds share no base class of its own
+            raise UserError(f"onnxruntime cannot run it: {_first_line(error)}", where, _INSTEAD) from error
         if not difference <= RUNTIME_WITHIN:
             raise UserError(f"onnxruntime makes another image of it: they differ by {difference:.2g}", where, _INSTEAD)
     return Exported({value.name: _signature(value) for value in graph.input}, _signature(graph.output[0]), difference)

@@ -43,7 +43,7 @@ def checkpoint(method: str, edges: bool = False, **changes: Any) -> Checkpoint:
     rng = torch.Generator().manual_seed(0)
     with torch.no_grad():
         for parameter in generator.parameters():
-            parameter.normal_(0, 1.4 / max(1, parameter[0].numel()) ** 0.5, generator=rng)
+            parameter.normal_(0, 1 / max(1, parameter[0].numel()) ** 0.5, generator=rng)
         inputs = export.TensorsIn(generator, spec).sample_inputs((64, 64), 4)
         export.TensorsIn(generator, spec).train()(**inputs)  # the norms' running statistics
     return Checkpoint(

@@ -19,7 +19,9 @@ def generate(
         typer.Option("--checkpoint", "-c", help="Checkpoint of a training, export, or official latest_net_G.pth."),
     ],
     to: Annotated[Path, typer.Option("--to", help="Folder that the PNG images are written to.")],
-    labels: Annotated[Path | None, typer.Option(help="Folder of label maps (PNG of class indices).")] = None,
+    labels: Annotated[
+        Path | None, typer.Option(help="Folder of label maps, PNG as in the suite's data set.")
+    ] = None,
     instances: Annotated[Path | None, typer.Option(help="Folder of instance maps, for suites with edges.")] = None,
     split: Annotated[str | None, typer.Option(help="In place of --labels: a split of the checkpoint's suite.")] = None,
     suite: Annotated[
@@ -63,13 +65,15 @@ def generate(
     from harness.evaluation.sources import GeneratorSource
     from harness.launch.cell import checkpoint_classes, load_generator
     from harness.launch.official_source import open_weights
+    from harness.registry import DATASETS, lookup
     from harness.training.loop import suite_encoding
 
     loaded = open_weights(checkpoint, suite, Places(data_root))
     classes = checkpoint_classes(loaded)
     dataset: DataSet
     if labels is not None:
-        dataset = PairedFiles(labels, classes, find_pairs(labels, None, instances))
+        own = getattr(lookup(DATASETS, loaded.config["suite"]["data"]), "read_label", None)
+        dataset = PairedFiles(labels, classes, find_pairs(labels, None, instances), read_label=own)
     else:
         dataset = open_data(load_suite(loaded.config["suite"]["name"]), str(split), Places(data_root))
     planned = generate_styles.planned(list(dataset.names), asked, to)

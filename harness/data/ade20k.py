@@ -36,7 +36,6 @@ class Ade20k(PairedFiles):
     """A split (train, val) of ADE20K in `root`. with_photos=False reads the label maps only."""
 
     classes = CLASSES
-    classes = CLASSES
     markers: ClassVar[tuple[str, ...]] = (
         "annotations/training",
         "annotations/validation",
@@ -65,7 +64,8 @@ class Ade20k(PairedFiles):
                 raise UserError(f"no file {beginning}* in this folder", where=str(labels), mend=self.howto)
         super().__init__(root, CLASSES, pairs)
 
-    def read_label(self, path: Path) -> NDArray[np.integer]:
+    @staticmethod
+    def read_label(path: Path) -> NDArray[np.integer]:
         """A label file as class indices 0 .. 149, void 255. Raises UserError for a value above 150."""
         values = read_indices(path, "label")
         wrong = values[(values < 0) | (values > len(CLASSES))]

@@ -55,7 +55,6 @@ class CamVid(PairedFiles):
     """A split (train, val, test) of CamVid in `root`. with_photos=False reads the label maps only."""
 
     classes = CLASSES
-    classes = CLASSES
     markers: ClassVar[tuple[str, ...]] = ("trainannot", "valannot", "testannot")
     howto: ClassVar[str] = (
         "expected the folders train, trainannot, val, valannot, test, testannot; "

@@ -45,7 +45,6 @@ class Cityscapes(PairedFiles):
     """
 
     classes = CLASSES
-    classes = CLASSES
     markers: ClassVar[tuple[str, ...]] = ("gtFine",)
     howto: ClassVar[str] = (
         "expected the folders leftImg8bit and gtFine, each with train and val; they are the contents of "
@@ -61,7 +60,8 @@ class Cityscapes(PairedFiles):
         self.scored_classes = SCORED_CLASSES
         self.to_scored = TO_SCORED
 
-    def read_label(self, path: Path) -> NDArray[np.integer]:
+    @staticmethod
+    def read_label(path: Path) -> NDArray[np.integer]:
         """A labelIds file as class indices 0 .. 34."""
         values = read_indices(path, "label")
         values[(values == 255) | (values == -1)] = LICENCE_PLATE

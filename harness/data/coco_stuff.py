@@ -55,7 +55,6 @@ class CocoStuff(PairedFiles):
     """
 
     classes = CLASSES
-    classes = CLASSES
     markers: ClassVar[tuple[str, ...]] = tuple(
         layout.labels.format(split=split) for layout in LAYOUTS for split in SPLITS
     )

@@ -114,13 +114,20 @@ def _check_partners(
         )
 
 
+ReadLabel = Callable[[Path], NDArray[np.integer]]
+
+
 class PairedFiles:
     """A split whose samples are files in folders under `root`. Meets the DataSet contract.
 
+    read_label: reads a label file as class indices, where not as this class does.
     load may be called from several threads at once.
     """
 
-    def __init__(self, root: Path, classes: Classes, pairs: Sequence[Pair]) -> None:
+    def __init__(
+        self, root: Path, classes: Classes, pairs: Sequence[Pair], read_label: ReadLabel | None = None
+    ) -> None:
+        self._read_label = read_label or self.read_label
         self.root = root
         self.classes = classes
         self.pairs = tuple(pairs)
@@ -132,7 +139,7 @@ class PairedFiles:
     def load(self, index: int) -> Sample:
         """The sample at its native size, checked. Raises UserError naming the file."""
         pair = self.pairs[index]
-        label = self.read_label(pair.label)
+        label = self._read_label(pair.label)
         check_labels(label, self.classes, pair.label)
         photo = None
         if pair.photo is not None:
@@ -150,7 +157,8 @@ class PairedFiles:
                 )
         return Sample(pair.name, label, photo, instance)
 
-    def read_label(self, path: Path) -> NDArray[np.integer]:
+    @staticmethod
+    def read_label(path: Path) -> NDArray[np.integer]:
         """A label file as class indices. A data set whose files hold other values translates them here."""
         return read_indices(path, "label")
 
