@@ -50,8 +50,9 @@ $(CORE): pyproject.toml constraints.txt | $(BIN)/uv
 	$(INSTALL) -e .
 	@touch $@
 
+# The tests start many processes, each of which would compile torch's Python anew where byte code is not kept.
 $(DEV): $(CORE)
-	$(INSTALL) -e ".[efficientnet,dev]"
+	$(INSTALL) --compile-bytecode -e ".[efficientnet,dev]"
 	@touch $@
 
 # mmcv is compiled once, and is left out with a line that says why where there is no compiler.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import os
 import sys
 from typing import Annotated, Any
 
@@ -67,6 +68,9 @@ def _options(
 
 def main() -> None:
     """Entry point: exit code 0, 2 for bad input (one line on stderr), 130 for an interrupt."""
+    # torch's threads spin while they wait, which on a shared machine takes the time of the one waited for.
+    # Read when torch is imported, which is later; it changes no number.
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     from harness.training.interrupt import Interrupted
 
     try:
