@@ -12,6 +12,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from baselines.checks import at_least_one
 from baselines.init import initialise
 from baselines.layers import check_size
 from baselines.one_hot import SharedLabels, compute_dtype
@@ -58,6 +59,7 @@ class Decoder(nn.Module):
                 where=f"generator '{name}'",
                 mend=did_you_mean(upsampling, DOUBLINGS),
             )
+        at_least_one(f"generator '{name}'", {"ngf": ngf, "z_dim": z_dim})
         scale = 2 ** DOUBLINGS[upsampling]
         check_size(size, scale, f"generator '{name}', upsampling '{upsampling}'")
         self.upsampling = upsampling

@@ -12,6 +12,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from baselines.checks import at_least_one
 from baselines.init import initialise
 from baselines.layers import Conditioned, normed
 from baselines.norms.build import NormValue, build_norm
@@ -26,6 +27,7 @@ WIDEST = 512
 
 def patch_convs(channels: int, ndf: int, layers: int) -> list[nn.Conv2d]:
     """The convs of one scale: kernel 4, padding 2; stride 2 but for the last two; the last gives the logits."""
+    at_least_one("discriminator", {"ndf": ndf, "layers": layers})
     widths = [channels] + [min(ndf * 2**i, WIDEST) for i in range(layers)] + [1]
     strides = [2] * (layers - 1) + [1, 1]
     return [nn.Conv2d(a, b, 4, stride=s, padding=2) for a, b, s in zip(widths, widths[1:], strides, strict=False)]
@@ -81,6 +83,7 @@ class MultiscaleDiscriminator(nn.Module):
         spectral: bool = True,
     ) -> None:
         super().__init__()
+        at_least_one("discriminator 'multiscale'", {"num_scales": num_scales})
         for i in range(num_scales):
             self.add_module(f"discriminator_{i}", PatchDiscriminator(labels, ndf, layers, norm, spectral))
 
@@ -111,6 +114,7 @@ class Pix2PixHDDiscriminator(nn.Module):
         self, labels: LabelSpec, num_scales: int = 2, layers: int = 4, ndf: int = 64, norm: NormValue = NORM
     ) -> None:
         super().__init__()
+        at_least_one("discriminator 'multiscale_pix2pixhd'", {"num_scales": num_scales})
         self.num_scales = num_scales
         self.layers = layers
         for scale in range(num_scales):

@@ -10,6 +10,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from baselines.checks import at_least_one
 from baselines.init import initialise
 from baselines.layers import normed
 from baselines.norms.build import NormValue
@@ -36,6 +37,7 @@ class ConvEncoder(nn.Module):
         self, ndf: int = 64, z_dim: int = 256, size: int = 256, norm: NormValue = NORM, spectral: bool = True
     ) -> None:
         super().__init__()
+        at_least_one("encoder 'conv'", {"ndf": ndf, "z_dim": z_dim})
         if size < 2 * END or size & (size - 1):
             raise UserError(f"size must be a power of two from 8 up, not {size}", where="encoder 'conv'")
         self.size = size

@@ -9,6 +9,7 @@ from itertools import pairwise
 
 from torch import Tensor, nn
 
+from baselines.checks import at_least_one
 from baselines.concat import with_labels
 from baselines.layers import Conditioned, check_size, normed
 from baselines.norms.build import NormValue, build_norm
@@ -60,8 +61,10 @@ class GlobalBody(nn.Module):
         concat: bool = False,
     ) -> None:
         super().__init__()
+        where = "generator with the pix2pixHD body"
+        at_least_one(where, {"ngf": ngf, "downsamplings": downsamplings, "blocks": blocks})
         # The blocks' reflection pad needs two pixels at the smallest size, the one of the 7x7 convs four at full size.
-        check_size(size, 2**downsamplings, "generator with the pix2pixHD body", least=2 if downsamplings > 1 else 4)
+        check_size(size, 2**downsamplings, where, least=2 if downsamplings > 1 else 4)
         self.size = size
 
         def step(conv: nn.Conv2d | nn.ConvTranspose2d) -> list[nn.Module]:

@@ -42,6 +42,7 @@ _ENGINE = (
     "harness.data.encode",
     "harness.data.loading",
     "harness.training.losses",
+    "harness.training.memory",
     "harness.training.networks",
     "harness.training.schedule",
     "harness.training.step",

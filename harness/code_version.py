@@ -21,8 +21,8 @@ _MARKS = {tokenize.NEWLINE: ";", tokenize.INDENT: "{", tokenize.DEDENT: "}"}
 def code_version(modules: Iterable[str]) -> str:
     """First 12 hex digits of a hash over the given modules and what they import of our methods and the user's code.
 
-    `modules` are dotted names of imported or importable modules; those of `harness` are taken without
-    their imports (the engine's parts that matter are named one by one).
+    `modules` are dotted names of imported or importable modules; those of `harness` are taken with what they
+    import of their own subpackage alone (the engine's parts that matter are named one by one).
     """
     total = hashlib.sha256()
     for name in sorted(_closure(modules)):
@@ -31,7 +31,7 @@ def code_version(modules: Iterable[str]) -> str:
 
 
 def _closure(modules: Iterable[str]) -> set[str]:
-    """The modules and, for all but the engine's own, what they import of the code that is no library."""
+    """The modules and what they import of the code that counts."""
     found: set[str] = set()
     waiting = list(modules)
     while waiting:
@@ -40,8 +40,7 @@ def _closure(modules: Iterable[str]) -> set[str]:
         if name in found or path is None:
             continue
         found.add(name)
-        if name.split(".")[0] != "harness":
-            waiting += [other for other in _imports(name) if _counts(other, name, path)]
+        waiting += [other for other in _imports(name) if _counts(other, name, path)]
     return found
 
 
@@ -58,8 +57,13 @@ def _imports(name: str) -> list[str]:
 
 
 def _counts(other: str, importer: str, importer_path: Path) -> bool:
-    """Whether an import is code of the same author: its package, our methods, or a file beside a user's file."""
+    """Whether an import is code of the same author: its package, our methods, or a file beside a user's file.
+
+    For an engine's module: of its own subpackage, as harness.data.
+    """
     top = other.split(".")[0]
+    if importer.split(".")[0] == "harness":
+        return other.split(".")[:2] == importer.split(".")[:2]
     if top in (importer.split(".")[0], "baselines"):
         return True
     path = _file(other)

@@ -4,7 +4,8 @@ The definitions live in `baselines/`; the engine builds the networks they name t
 Contracts (all networks are nn.Modules that build without touching a data set):
 
 generator      entry(labels: LabelSpec, size: (h, w), **options); forward(labels: LabelMap, z: Tensor | None)
-               -> (N, 3, h, w) in [-1, 1]; attribute `z_dim`: 0 where it takes no z, else z is (N, z_dim).
+               -> (N, 3, h, w) on the scale of -1 to 1, what lies outside is cut off when images are made;
+               attribute `z_dim`: 0 where it takes no z, else z is (N, z_dim).
 discriminator  entry(labels: LabelSpec, **options); forward(labels: LabelMap, images (N, 3, h, w))
                -> list over scales of lists over layers of feature maps; the last of each is the logits.
 encoder        entry(**options); forward(images (N, 3, h, w)) -> (mu, logvar), each (N, z_dim).

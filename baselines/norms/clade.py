@@ -31,6 +31,6 @@ class CLADE(ClassTables):
         if labels is None:
             raise ValueError("CLADE needs label maps")
         classes = labels.resized(x.shape[2], x.shape[3]).indices
-        # Looked up in the tables' own type, so that a class's gradient is summed over its pixels in that type.
-        scale, shift = (F.embedding(classes, t).to(x.dtype).permute(0, 3, 1, 2) for t in (self.scale, self.shift))
-        return self.param_free_norm(x, labels) * scale + shift
+        # In the tables' own type, so that a class's gradient is summed over its pixels, and applied, in that type.
+        scale, shift = (F.embedding(classes, t).permute(0, 3, 1, 2) for t in (self.scale, self.shift))
+        return (self.param_free_norm(x, labels) * scale + shift).to(x.dtype)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from torch import Tensor, nn
 
+from baselines.checks import at_least_one
 from baselines.norms.build import NormValue, build_base
 from baselines.one_hot import compute_dtype
 from harness.errors import UserError
@@ -28,6 +29,7 @@ class SPADE(nn.Module):
         super().__init__()
         if kernel < 1 or kernel % 2 == 0:
             raise UserError(f"kernel must be odd, not {kernel}", where="norm 'spade'", mend="the paper tries 1, 3, 5")
+        at_least_one("norm 'spade'", {"hidden": hidden})
         self.param_free_norm = build_base(base, channels, labels, "norm 'spade'")
         pad = kernel // 2
         self.mlp_shared = nn.Sequential(nn.Conv2d(labels.channels, hidden, kernel, padding=pad), nn.ReLU())

@@ -61,8 +61,9 @@ class SIMSGenerator(nn.Module):
         shown in a training step.
     norm: of every conv but the heads.
 
-    Images are in [-1, 1] in eval; in training the RGB head is not cut off. A segment whose class the
-    memory does not have is left empty on the canvas. Each image depends on its own label map alone.
+    Boundaries are elided in training alone. Images are in [-1, 1] in eval; in training the RGB head is not
+    cut off. A segment whose class the memory does not have is left empty on the canvas. Each image depends
+    on its own label map alone.
     Raises UserError for a size that cannot be, and where no memory was opened.
     """
 

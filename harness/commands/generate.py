@@ -19,9 +19,7 @@ def generate(
         typer.Option("--checkpoint", "-c", help="Checkpoint of a training, export, or official latest_net_G.pth."),
     ],
     to: Annotated[Path, typer.Option("--to", help="Folder that the PNG images are written to.")],
-    labels: Annotated[
-        Path | None, typer.Option(help="Folder of label maps, PNG as in the suite's data set.")
-    ] = None,
+    labels: Annotated[Path | None, typer.Option(help="Folder of label maps, PNG as in the suite's data set.")] = None,
     instances: Annotated[Path | None, typer.Option(help="Folder of instance maps, for suites with edges.")] = None,
     split: Annotated[str | None, typer.Option(help="In place of --labels: a split of the checkpoint's suite.")] = None,
     suite: Annotated[

@@ -83,7 +83,7 @@ def train_cell(
     with only_process(folder, watch.say) if fabric.is_global_zero else nullcontext():
         fabric.barrier()
         progress = watch.training if fabric.is_global_zero else None
-        return train(cell, dataset, folder, fabric, net, init_from, loop, progress)
+        return train(cell, dataset, folder, fabric, net, init_from, loop, progress, watch.say)
 
 
 def score_cell(
@@ -187,7 +187,7 @@ def load_generator(checkpoint: Checkpoint, device: torch.device, places: Places)
         trained = config["suite"]
         return open_data(load_suite(trained["name"]), trained["train_split"], places)
 
-    attach_memory(generator, encoding, checkpoint.data, training_split)
+    attach_memory(generator, encoding, checkpoint.data, config["suite"]["data"], training_split)
     return generator.to(device).eval()
 
 

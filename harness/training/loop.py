@@ -61,6 +61,7 @@ def train(
     init_from: Checkpoint | None = None,
     loop: LoopOptions = LoopOptions(),  # frozen
     progress: Progress | None = None,
+    say: Callable[[str], None] = lambda line: None,
 ) -> Path:
     """Train a cell in its folder, from its last checkpoint if it has one; returns the final checkpoint.
 
@@ -80,7 +81,7 @@ def train(
     start = _resume(folder / "checkpoints", cell, data, networks, g_optimiser, d_optimiser)
     if start.iteration >= schedule["iterations"]:
         return list_checkpoints(folder / "checkpoints")[-1]
-    attach_memory(networks.generator, encoding, data, lambda: dataset)
+    attach_memory(networks.generator, encoding, data, config["suite"]["data"], lambda: dataset, say)
     wrapped, g_optimiser, d_optimiser = _set_up(fabric, networks, g_optimiser, d_optimiser)
     every = loop.checkpoint_every or max(1, schedule["iterations"] // 10)
     log = TrainingLog(folder, start.iteration, loop.tensorboard) if fabric.is_global_zero else None

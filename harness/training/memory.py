@@ -9,12 +9,13 @@ from __future__ import annotations
 import hashlib
 import json
 import shutil
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, overload
 
 import torch
-from filelock import FileLock
+from filelock import FileLock, Timeout
 from torch import nn
 
 from harness.code_version import code_version
@@ -23,8 +24,11 @@ from harness.data.encode import Encoding, encode
 from harness.data.roots import cache_folder
 from harness.errors import UserError
 from harness.method import MemorySample
+from harness.registry import DATASETS, lookup
 
 Progress = Callable[[int, int], None]
+# From so many photos on it is told how far the building is.
+LARGE = 500
 
 
 class MemorySamples(Sequence[MemorySample]):
@@ -57,22 +61,24 @@ def attach_memory(
     generator: nn.Module,
     encoding: Encoding,
     data: str,
+    dataset_name: str,
     training_split: Callable[[], DataSet],
-    progress: Progress | None = None,
+    say: Callable[[str], None] = lambda line: None,
 ) -> Path | None:
     """Open the memory of a generator that has one, building it first where the cache has none.
 
-    data: fingerprint of the training split, which `training_split` opens when the memory must be built.
-    Safe against a second process. Returns the memory's folder, or None for a generator without one.
+    data: fingerprint of the training split of data set `dataset_name`, which `training_split` opens when
+    the memory must be built. say: told how far that is. Safe against a second process. Returns the
+    memory's folder, or None for a generator without one.
     Raises UserError where the split is not the one with that fingerprint.
     """
     key_of = getattr(generator, "memory_key", None)
     if key_of is None:
         return None
-    folder = cache_folder() / "memory" / _key(generator, key_of(), encoding, data)
+    folder = cache_folder() / "memory" / _key(generator, key_of(), encoding, data, dataset_name)
     folder.parent.mkdir(parents=True, exist_ok=True)
     unfinished = folder.with_name(f"{folder.name}.unfinished")
-    with FileLock(folder.with_name(f"{folder.name}.lock")):
+    with _locked(folder.with_name(f"{folder.name}.lock"), say):
         if not folder.is_dir():
             dataset = training_split()
             if dataset.fingerprint() != data:
@@ -84,7 +90,7 @@ def attach_memory(
             shutil.rmtree(unfinished, ignore_errors=True)  # of a process that was killed
             unfinished.mkdir()
             try:
-                _call(generator, "build_memory")(MemorySamples(dataset, encoding), unfinished, progress)
+                _call(generator, "build_memory")(MemorySamples(dataset, encoding), unfinished, _tenths(say))
                 unfinished.rename(folder)
             finally:
                 shutil.rmtree(unfinished, ignore_errors=True)
@@ -97,14 +103,48 @@ def record_notes(generator: nn.Module) -> tuple[str, ...]:
     return tuple(str(line) for line in getattr(generator, "notes", ()))
 
 
-def _key(generator: nn.Module, own: dict[str, Any], encoding: Encoding, data: str) -> str:
+@contextmanager
+def _locked(path: Path, say: Callable[[str], None]) -> Iterator[None]:
+    lock = FileLock(path)
+    try:
+        lock.acquire(timeout=0)
+    except Timeout:
+        say("waiting: another process is building the memory")
+        lock.acquire()
+    try:
+        yield
+    finally:
+        lock.release()
+
+
+def _tenths(say: Callable[[str], None]) -> Progress:
+    """A line at each tenth of the way."""
+    said = -1
+
+    def progress(done: int, total: int) -> None:
+        nonlocal said
+        if total >= LARGE and 10 * done // total > said:
+            said = 10 * done // total
+            say(f"building the memory: {done}/{total} photos")
+
+    return progress
+
+
+def _key(generator: nn.Module, own: dict[str, Any], encoding: Encoding, data: str, dataset_name: str) -> str:
     made_of = {
         "own": own,
         "data": data,
         "size": list(encoding.size),
         "unknown": encoding.unknown,
         "classes": list(encoding.classes.names),
-        "code": code_version(["harness.data.encode", type(generator).__module__]),
+        "code": code_version(
+            [
+                __name__,
+                "harness.data.encode",
+                lookup(DATASETS, dataset_name).__module__,
+                type(generator).__module__,
+            ]
+        ),
     }
     return hashlib.sha256(json.dumps(made_of, sort_keys=True).encode()).hexdigest()[:16]
 

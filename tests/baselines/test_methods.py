@@ -85,7 +85,7 @@ def ready(method: Method, size: tuple[int, int] = SIZES[0], seed: int = 0, count
     config = resolve(method.name, suite, seed, fitting(method.name, SMALL_WIDTHS)).config
     encoding = Encoding(dataset.classes, size, False, True)
     networks = build_networks(config, encoding.spec)
-    attach_memory(networks.generator, encoding, dataset.fingerprint(), lambda: dataset)
+    attach_memory(networks.generator, encoding, dataset.fingerprint(), "toyscapes", lambda: dataset)
     rng = torch.Generator().manual_seed(1)
     indices = torch.stack([torch.from_numpy(dataset.load(i).label).long() for i in range(count)])
     labels = LabelMap(indices, encoding.spec, torch.rand(indices.shape, generator=rng) < 0.1)
