@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from harness.method import Losses, Method, Part
+from dataclasses import replace
+
+from baselines.methods import spade
+from harness.method import Method, Part
 from harness.registry import METHODS
 
 
 def _row(name: str, title: str, generator: Part) -> Method:
     """A generator with SPADE's discriminator, losses and optimiser, which all rows share."""
-    return Method(name=name, title=title, generator=generator, discriminator=Part("multiscale"), losses=Losses(kld=0.0))
+    return replace(spade(), name=name, title=title, generator=generator)
 
 
 @METHODS.register_module(name="spade_compact")

@@ -2,21 +2,17 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
-from harness.method import Losses, Method, Part
+from baselines.methods import spade
+from harness.method import Method, Part
 from harness.registry import METHODS
 
 
 def _variation(name: str, title: str, options: dict[str, Any]) -> Method:
     """SPADE's method with other options of its generator."""
-    return Method(
-        name=name,
-        title=title,
-        generator=Part("spade", options),
-        discriminator=Part("multiscale"),
-        losses=Losses(kld=0.0),
-    )
+    return replace(spade(), name=name, title=title, generator=Part("spade", options))
 
 
 def _norm(**options: Any) -> dict[str, Any]:

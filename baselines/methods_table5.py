@@ -8,23 +8,16 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from baselines.methods import spade
 from harness.method import Losses, Method, Part
 from harness.registry import METHODS
-
-_SPADE = Method(
-    name="spade",
-    title="SPADE",
-    generator=Part("spade"),
-    discriminator=Part("multiscale"),
-    losses=Losses(kld=0.0),
-)
 
 
 @METHODS.register_module(name="spade_no_perceptual")
 def spade_no_perceptual() -> Method:
     """SPADE without the perceptual loss."""
     return replace(
-        _SPADE, name="spade_no_perceptual", title="w/o perceptual loss", losses=Losses(kld=0.0, perceptual=0.0)
+        spade(), name="spade_no_perceptual", title="w/o perceptual loss", losses=Losses(kld=0.0, perceptual=0.0)
     )
 
 
@@ -32,7 +25,7 @@ def spade_no_perceptual() -> Method:
 def spade_no_feature_matching() -> Method:
     """SPADE without the loss on the discriminator's features."""
     return replace(
-        _SPADE,
+        spade(),
         name="spade_no_feature_matching",
         title="w/o GAN feature matching",
         losses=Losses(kld=0.0, feature_matching=0.0),
@@ -43,7 +36,7 @@ def spade_no_feature_matching() -> Method:
 def spade_deeper_discriminator() -> Method:
     """SPADE with one more layer in each discriminator."""
     return replace(
-        _SPADE,
+        spade(),
         name="spade_deeper_discriminator",
         title="deeper discriminator",
         discriminator=Part("multiscale", {"layers": 5}),
@@ -54,7 +47,7 @@ def spade_deeper_discriminator() -> Method:
 def pix2pixhdpp_no_sync_bn() -> Method:
     """pix2pixHD++ with instance norm in place of Sync BN."""
     return replace(
-        _SPADE,
+        spade(),
         name="pix2pixhdpp_no_sync_bn",
         title="pix2pixHD++ w/o Sync BN",
         generator=Part("pix2pixhdpp", {"norm": {"name": "instance"}}),
@@ -65,7 +58,7 @@ def pix2pixhdpp_no_sync_bn() -> Method:
 def pix2pixhdpp_no_sync_bn_no_sn() -> Method:
     """pix2pixHD++ with instance norm and without spectral norm, in the discriminator too."""
     return replace(
-        _SPADE,
+        spade(),
         name="pix2pixhdpp_no_sync_bn_no_sn",
         title="pix2pixHD++ w/o Sync BN and w/o Spectral Norm",
         generator=Part("pix2pixhdpp", {"norm": {"name": "instance"}, "spectral": False}),
