@@ -35,6 +35,6 @@ def toyscapes() -> Suite:
             "optimiser.lr_generator": 4e-4,
             "encoder.size": 64,
         },
-        perceptual="random_vgg",
+        perceptual="random_vgg_image",
         threads=2,
     )
