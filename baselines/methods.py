@@ -66,5 +66,5 @@ def crn() -> Method:
         losses=Losses(gan="none", feature_matching=0.0, perceptual=1.0, kld=0.0),
         optimiser=Optimiser(lr_generator=1e-4, lr_discriminator=0.0, beta1=0.9, beta2=0.999),
         objective=Part("diversity"),
-        perceptual={"vgg19": "vgg19_crn", "random_vgg_image": "random_vgg_255"},
+        perceptual={"vgg19": "vgg19_crn", "": "random_vgg_255"},
     )

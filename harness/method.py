@@ -106,7 +106,8 @@ class Method:
 
     title: as the row is printed.
     objective: what the generator minimises.
-    perceptual: for a suite's perceptual net, by name, the variant of it that this method is defined with.
+    perceptual: for a suite's perceptual net, by name, the variant of it that this method is defined with;
+        under "" the net for a suite that has none.
     fresh_fake: whether the discriminator's step makes the fake anew with the updated generator
         (SPADE), or uses the one of the generator's step (pix2pixHD).
     """

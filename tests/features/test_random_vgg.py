@@ -70,13 +70,3 @@ def test_the_variant_for_crn_and_sims_has_the_image_first_and_the_same_weights()
     torch.testing.assert_close(maps[0], (images + 1) * 127.5)
     torch.testing.assert_close(maps[1:], plain.layers((images + 1) * 127.5))
     assert plain.weights == scaled.weights
-
-
-def test_the_variant_with_the_images_has_them_first() -> None:
-    plain, whole = (lookup(PERCEPTUAL, name)(None, "cpu") for name in ("random_vgg", "random_vgg_image"))
-    shown = images(1, 3, 32, 32)
-    maps = whole.layers(shown)
-    assert len(maps) == len(whole.layer_weights) == 6
-    assert torch.equal(maps[0], shown)
-    torch.testing.assert_close(maps[1:], plain.layers(shown), rtol=0, atol=0)
-    assert plain.weights == whole.weights
