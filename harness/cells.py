@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import math
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any, get_args, get_type_hints
@@ -12,6 +11,7 @@ from typing import Any, get_args, get_type_hints
 from harness.code_version import code_version
 from harness.errors import UserError, did_you_mean
 from harness.method import Losses, Method
+from harness.option_values import filled_norm, takes_norm, typed
 from harness.registry import (
     DATASETS,
     DISCRIMINATORS,
@@ -133,10 +133,9 @@ def _tree(method: Method, suite: Suite) -> dict[str, Any]:
     plain = method.as_dict()
     for part, (registry, skip) in _PARTS.items():
         if plain[part] is not None:
-            plain[part] = {
-                "name": plain[part]["name"],
-                **_filled_norms(options(registry, plain[part]["name"], plain[part]["options"], skip)),
-            }
+            name = plain[part]["name"]
+            every = options(registry, name, plain[part]["options"], skip)
+            plain[part] = {"name": name, **_filled_norms(part, every, f"method {method.name}")}
     del plain["name"], plain["perceptual"]
     training = suite.as_dict()
     return {
@@ -158,15 +157,12 @@ def _tree(method: Method, suite: Suite) -> dict[str, Any]:
     }
 
 
-def _filled_norms(part_options: dict[str, Any]) -> dict[str, Any]:
+def _filled_norms(part: str, part_options: dict[str, Any], where: str) -> dict[str, Any]:
     """Options with every norm written out: its name and all its options."""
-    return {key: _filled_norm(value) if key == "norm" else value for key, value in part_options.items()}
-
-
-def _filled_norm(value: Any) -> dict[str, Any]:
-    given = {"name": value} if isinstance(value, str) else dict(value)
-    name = given.pop("name")
-    return {"name": name, **options(NORMS, name, given, skip=2)}
+    return {
+        key: filled_norm(f"{part}.{key}", value, where) if key == "norm" else value
+        for key, value in part_options.items()
+    }
 
 
 def _place(tree: dict[str, Any], key: str) -> tuple[dict[str, Any], str]:
@@ -197,15 +193,14 @@ def _has(tree: dict[str, Any], key: str) -> bool:
 def _set(tree: dict[str, Any], key: str, value: Any) -> None:
     at, last = _place(tree, key)
     before = at[last]
-    if last == "norm":
-        if not isinstance(value, str | dict):
-            raise UserError(f"{key} takes the name of a norm, not {value!r}", where="--set")
-        at[last] = _filled_norm(value)
-        return
     if key in _PARTS:
         raise UserError(
             f"'{key}' cannot be overridden as a whole", where="--set", mend=f"set one option, as in {key}.ngf=32"
         )
+    if takes_norm(last, before, value):
+        filled = filled_norm(key, value, "--set")
+        at[last] = filled if last == "norm" else value
+        return
     if key == "perceptual":
         at[last] = _perceptual(value)
         return
@@ -213,21 +208,7 @@ def _set(tree: dict[str, Any], key: str, value: Any) -> None:
         value = str(value)  # --set precision=32 is read as a number
     if last == "name":
         raise UserError(f"'{key}' cannot be overridden", where="--set", mend="set the whole norm, or register a method")
-    if before is not None and value is None:
-        raise UserError(f"{key} cannot be empty", where="--set", mend=f"its default is {before!r}")
-    if isinstance(value, float) and not math.isfinite(value):
-        raise UserError(f"{key} must be a finite number", where="--set", mend=f"its default is {before!r}")
-    if before is not None:
-        number = isinstance(before, float) and isinstance(value, int) and not isinstance(value, bool)
-        if number:
-            value = float(value)
-        elif type(value) is not type(before) and not (
-            isinstance(before, (list, tuple)) and isinstance(value, (list, tuple))
-        ):
-            raise UserError(
-                f"{key} takes {_kind(before)}, not {value!r}", where="--set", mend=f"its default is {before!r}"
-            )
-    at[last] = value
+    at[last] = typed(key, before, value, "--set")
 
 
 def _scaled(tree: dict[str, Any], key: str, factor: float) -> int:
@@ -242,11 +223,6 @@ def _perceptual(value: Any) -> str | None:
         return None
     lookup(PERCEPTUAL, str(value))
     return str(value)
-
-
-def _kind(value: Any) -> str:
-    kinds = {bool: "true or false", int: "a whole number", float: "a number", str: "a word"}
-    return kinds.get(type(value), f"a {type(value).__name__}")
 
 
 def _check_values(tree: dict[str, Any]) -> None:

@@ -15,7 +15,8 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils.flop_counter import flop_registry
 
 from harness.labels import LabelMap, LabelSpec
-from harness.registry import DISCRIMINATORS, ENCODERS, lookup
+from harness.registry import DISCRIMINATORS, ENCODERS, Registry, lookup
+from harness.training.memory import record_notes
 from harness.training.networks import build_generator
 
 # Containers that are no layer of their own: what they hold stands in their place.
@@ -41,12 +42,16 @@ class Block:
 
 @dataclass(frozen=True)
 class Cost:
-    """generator: the whole. blocks: its parts, which add up to it. discriminator, encoder: parameters, or None."""
+    """generator: the whole. blocks: its parts, which add up to it. discriminator, encoder: parameters, or None.
+
+    notes: what the generator says of itself, of its count too.
+    """
 
     generator: Block
     blocks: tuple[Block, ...]
     discriminator: int | None
     encoder: int | None
+    notes: tuple[str, ...] = ()
 
     def as_dict(self) -> dict[str, Any]:
         """Plain nested values."""
@@ -68,18 +73,38 @@ def method_cost(config: Mapping[str, Any], spec: LabelSpec, depth: int = 1) -> C
     Counted in eval mode, in which spectral norm's matrix-vector products are a fixed part of the
     weights: they do not depend on the image and are left out, as are norms and element-wise operations.
     """
-    size = (config["suite"]["size"][0], config["suite"]["size"][1])
     # Fake tensors have shapes and a device but no memory: full sizes are counted in seconds.
     with FakeTensorMode():
-        generator = build_generator(config, spec, size).eval()
-        counted = _count(generator, spec, size)
-        method = config["method"]
+        generator, discriminator, encoder = _built(config, spec)
+        generator.eval()
+        counted = _count(generator, spec, _size(config))
         return Cost(
             generator=_block("generator", generator, dict.fromkeys((*generator.modules(), *counted)), counted, set()),
             blocks=tuple(_blocks(generator, counted, depth)),
-            discriminator=_parameters(DISCRIMINATORS, method["discriminator"], spec),
-            encoder=_parameters(ENCODERS, method["encoder"]),
+            discriminator=_parameters(discriminator),
+            encoder=_parameters(encoder),
+            notes=record_notes(generator),
         )
+
+
+def check_networks(config: Mapping[str, Any], spec: LabelSpec) -> None:
+    """Raise the UserError of an option that the networks of a resolved cell config cannot have."""
+    with FakeTensorMode():
+        _built(config, spec)
+
+
+def _size(config: Mapping[str, Any]) -> tuple[int, int]:
+    return config["suite"]["size"][0], config["suite"]["size"][1]
+
+
+def _built(config: Mapping[str, Any], spec: LabelSpec) -> tuple[nn.Module, nn.Module | None, nn.Module | None]:
+    """Generator, discriminator, encoder; weights as their constructors leave them."""
+    method = config["method"]
+    return (
+        build_generator(config, spec, _size(config)),
+        _part(DISCRIMINATORS, method["discriminator"], spec),
+        _part(ENCODERS, method["encoder"]),
+    )
 
 
 class _Count(TorchDispatchMode):
@@ -183,8 +208,13 @@ def _block(
     return Block(name, type(module).__name__, parameters, multiply_adds, activations)
 
 
-def _parameters(registry: Any, part: Mapping[str, Any] | None, *engine: Any) -> int | None:
+def _part(registry: Registry, part: Mapping[str, Any] | None, *engine: Any) -> nn.Module | None:
     if part is None:
         return None
     options = {key: value for key, value in part.items() if key != "name"}
-    return sum(p.numel() for p in lookup(registry, part["name"])(*engine, **options).parameters())
+    network: nn.Module = lookup(registry, part["name"])(*engine, **options)
+    return network
+
+
+def _parameters(network: nn.Module | None) -> int | None:
+    return None if network is None else sum(p.numel() for p in network.parameters())

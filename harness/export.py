@@ -22,6 +22,7 @@ from harness.data.base import Classes
 from harness.errors import UserError
 from harness.files import atomic_path
 from harness.labels import LabelMap, LabelSpec
+from harness.official_release import OFFICIAL, Released, origin
 from harness.seeding import mixed_seed
 from harness.training.checkpoints import Checkpoint, load_into
 from harness.training.loop import suite_encoding
@@ -70,8 +71,10 @@ def format_of(path: Path, asked: str | None) -> str:
 def metadata(checkpoint: Checkpoint) -> dict[str, str]:
     """What goes with the weights, as words: all of a checkpoint but the networks and optimisers.
 
-    `spadebench_export` is the format's number; config, classes and made are JSON.
+    `spadebench_export` is the format's number; config, classes and made are JSON. `official`: of an official
+    file alone, its name, content hash and notes as JSON.
     """
+    official = {OFFICIAL: json.dumps(origin(checkpoint))} if isinstance(checkpoint, Released) else {}
     return {
         "spadebench_export": str(FORMAT),
         "spadebench": __version__,
@@ -85,6 +88,7 @@ def metadata(checkpoint: Checkpoint) -> dict[str, str]:
         "data": checkpoint.data,
         "perceptual": checkpoint.perceptual,
         "made": json.dumps(checkpoint.made),
+        **official,
     }
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +21,7 @@ from harness.data.encode import label_spec
 from harness.errors import UserError
 from harness.export import FORMAT
 from harness.official_layouts import recognise
+from harness.official_release import OFFICIAL, Released, released
 from harness.official_weights import restore
 from harness.suites.base import Suite
 from harness.training.checkpoints import Checkpoint, content_hash
@@ -28,19 +29,6 @@ from harness.training.networks import build_generator
 from harness.weights import load_state
 
 UNKNOWN = "official checkpoint: training data, seed and schedule unknown, overlap with the scored images not checked"
-
-
-@dataclass
-class Released(Checkpoint):
-    """An official file: a generator's weights without their training, of which the fields say nothing.
-
-    config: as in Recognised. id: content hash of the file. detail: for the record's source. notes: for
-    the record.
-    """
-
-    id: str
-    detail: dict[str, Any]
-    notes: tuple[str, ...]
 
 
 def is_safetensors(path: Path) -> bool:
@@ -100,7 +88,8 @@ def read_official(path: Path, suite: Suite, classes: Classes, content: Mapping[s
 def read_export(path: Path, state: dict[str, Tensor], metadata: Mapping[str, str]) -> Checkpoint:
     """The checkpoint that `spadebench export` wrote to a file, less its other networks and the optimisers.
 
-    Raises UserError for another format, and for metadata that are not whole.
+    A Released where the exported file was an official one. Raises UserError for another format, and for
+    metadata that are not whole.
     """
     if metadata["spadebench_export"] != str(FORMAT):
         raise UserError(
@@ -109,7 +98,7 @@ def read_export(path: Path, state: dict[str, Tensor], metadata: Mapping[str, str
             mend="use the spadebench version that wrote it",
         )
     try:
-        return Checkpoint(
+        found = Checkpoint(
             config=json.loads(metadata["config"]),
             iteration=int(metadata["iteration"]),
             networks={"generator": state},
@@ -121,15 +110,29 @@ def read_export(path: Path, state: dict[str, Tensor], metadata: Mapping[str, str
             perceptual=metadata["perceptual"],
             made=json.loads(metadata["made"]),
         )
-    except (KeyError, ValueError) as error:
+        return found if OFFICIAL not in metadata else released(found, json.loads(metadata[OFFICIAL]))
+    except (KeyError, TypeError, ValueError) as error:
         raise UserError("the metadata of this export are broken", where=str(path), mend="export it anew") from error
 
 
-def _tensors(content: Mapping[str, Any], where: str) -> dict[str, Tensor]:
+def _tensors(content: Mapping[Any, Any], where: str) -> dict[str, Tensor]:
     """A bare state dict, its names without the `module.` of a DataParallel."""
-    wrong = [str(key) for key, value in content.items() if not isinstance(value, Tensor)]
-    if wrong or not content:
-        what = f"'{wrong[0]}' is no tensor" if wrong else "it is empty"
-        raise UserError(f"no state dict: {what}", where=where, mend="save the generator's bare state dict")
+    wrong = next(filter(None, map(_wrong, content.items())), None if content else "it is empty")
+    if wrong:
+        raise UserError(f"no state dict: {wrong}", where=where, mend="save the generator's bare state dict")
+    for key, value in content.items():
+        # As float32, which is what networks are made of here: a number that is too large for it is none.
+        if value.is_floating_point() and not bool(torch.isfinite(value.float()).all()):
+            raise UserError(f"'{key}' holds NaN or infinity", where=where, mend="take a file saved before it diverged")
     prefix = "module." if all(key.startswith("module.") for key in content) else ""
     return {key.removeprefix(prefix): value for key, value in content.items()}
+
+
+def _wrong(entry: tuple[Any, Any]) -> str | None:
+    """What keeps an entry out of a state dict, in words."""
+    key, value = entry
+    if not isinstance(key, str):
+        return f"the key {key!r} is no word"
+    if not isinstance(value, Tensor):
+        return f"'{key}' is no tensor"
+    return None if value.layout == torch.strided else f"'{key}' is no dense tensor"

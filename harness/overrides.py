@@ -26,7 +26,11 @@ def parse_set(pairs: list[str]) -> dict[str, Any]:
 
 
 def _number(value: Any) -> Any:
-    """1e-4 as a number, which YAML 1.1 takes for a word."""
+    """1e-4 as a number, which YAML 1.1 takes for a word; in lists and mappings too."""
+    if isinstance(value, dict):
+        return {key: _number(each) for key, each in value.items()}
+    if isinstance(value, list):
+        return [_number(each) for each in value]
     if not isinstance(value, str):
         return value
     try:

@@ -91,9 +91,7 @@ def options(registry: Registry, name: str, given: Mapping[str, Any], skip: int =
     The first `skip` parameters of the entry are what the engine passes, and no options. Raises
     UserError for an option that the entry does not have, or lacks a value for.
     """
-    entry = lookup(registry, name)
-    parameters = list(inspect.signature(entry).parameters.values())[skip:]
-    known = {p.name: p.default for p in parameters}
+    known = defaults(registry, name, skip)
     for key in given:
         if key not in known:
             raise UserError(f"{registry.name} '{name}' has no option '{key}'", mend=did_you_mean(key, known))
@@ -102,6 +100,12 @@ def options(registry: Registry, name: str, given: Mapping[str, Any], skip: int =
         if value is inspect.Parameter.empty:
             raise UserError(f"{registry.name} '{name}' needs the option '{key}'")
     return resolved
+
+
+def defaults(registry: Registry, name: str, skip: int = 0) -> dict[str, Any]:
+    """The options of an entry with their defaults; `inspect.Parameter.empty` where there is none. See `options`."""
+    parameters = list(inspect.signature(lookup(registry, name)).parameters.values())[skip:]
+    return {p.name: p.default for p in parameters}
 
 
 def import_plugin(name: str) -> None:

@@ -150,6 +150,15 @@ def test_the_command_prints_blocks_totals_and_what_is_counted(run: Any) -> None:
         assert word in out
 
 
+def test_what_a_generator_says_of_its_count_stands_under_the_table(run: Any) -> None:
+    words = ("cost", "sims", "-s", "toyscapes", "--set", "generator.ngf=4")
+    notes = lookup(GENERATORS, "sims").notes
+    assert json.loads(run(*words, "--json")[1])["notes"] == list(notes)
+    printed = " ".join(run(*words)[1].split())  # lines are broken at the console's width
+    assert all(f"note: {note}" in printed for note in notes)
+    assert json.loads(run("cost", "spade", "-s", "toyscapes", "--json")[1])["notes"] == []
+
+
 def test_bad_words_get_one_line(run: Any) -> None:
     for words, said in (
         (("spad", "--suite", "toyscapes"), "did you mean spade"),

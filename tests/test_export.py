@@ -232,6 +232,19 @@ def test_the_command_writes_safetensors_and_says_so_in_json(run: Any, tmp_path: 
     assert found["bytes"] == (tmp_path / "out" / "weights").stat().st_size
 
 
+def test_an_official_file_is_exported_to_onnx_for_its_suite(run: Any, tmp_path: Path) -> None:
+    pytest.importorskip("onnxscript")
+    pytest.importorskip("onnx")
+    torch.save(checkpoint("pix2pixhdpp").networks["generator"], tmp_path / "latest_net_G.pth")
+    words = ("export", "-c", tmp_path / "latest_net_G.pth", "--to", tmp_path / "net.onnx", "-s", "toyscapes", "--json")
+    code, out, err = run(*words)
+    assert code == 0, err
+    found = json.loads(out)
+    assert found["inputs"]["label_map"]["shape"] == ["batch", 64, 64]
+    assert found["difference"] is None or found["difference"] < 1e-4
+    assert found["notes"]
+
+
 def test_bad_words_get_one_line(run: Any, tmp_path: Path) -> None:
     saved = save_checkpoint(tmp_path, checkpoint("pix2pixhdpp"), keep=1)
     (tmp_path / "broken.pt").write_bytes(b"PK")

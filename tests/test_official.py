@@ -26,8 +26,9 @@ from harness.errors import UserError
 from harness.evaluation.places import Places
 from harness.export import export_safetensors
 from harness.labels import LabelMap, LabelSpec, instance_edges
+from harness.launch.beforehand import suite_classes
 from harness.launch.cell import load_generator
-from harness.launch.official_source import open_weights, suite_classes
+from harness.launch.official_source import open_weights
 from harness.official import Released, read_official
 from harness.official_layouts import Recognised, recognise
 from harness.official_weights import restore
@@ -228,10 +229,22 @@ def test_other_label_channels_are_named(keys: Keys) -> None:
     assert "this network reads 184 channels, suite ade20k gives 151" in line
 
 
-def test_what_is_no_state_dict_is_refused(tmp_path: Path) -> None:
-    for content in ({"epoch": 3, "state_dict": {}}, {}):
-        with pytest.raises(UserError, match="no state dict"):
-            read_official(saved(content, tmp_path), SMALL, SIX)
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        ({"epoch": 3, "state_dict": {}}, "no state dict: 'epoch' is no tensor"),
+        ({}, "no state dict: it is empty"),
+        ({"a.weight": torch.zeros(2), 7: torch.zeros(2)}, "no state dict: the key 7 is no word"),
+        ({"a.weight": torch.eye(2).to_sparse()}, "'a.weight' is no dense tensor"),
+        ({"a.weight": torch.tensor([0.0, torch.nan])}, "'a.weight' holds NaN or infinity"),
+        ({"a.weight": torch.zeros(2), "a.bias": torch.tensor(-torch.inf)}, "'a.bias' holds NaN or infinity"),
+        ({"a.weight": torch.tensor([1e300], dtype=torch.float64)}, "'a.weight' holds NaN or infinity"),
+    ],
+)
+def test_what_is_no_state_dict_of_numbers_is_refused(content: dict[Any, Any], said: str, tmp_path: Path) -> None:
+    with pytest.raises(UserError, match=re.escape(said)) as caught:
+        open_weights(saved(content, tmp_path), "toyscapes", Places())
+    assert "\n" not in str(caught.value)
 
 
 class Malicious:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,12 @@ from PIL import Image
 
 from baselines.spade import SPADEGenerator
 from harness.cli import app
+from harness.errors import UserError
+from harness.evaluation.places import Places
 from harness.labels import LabelSpec
+from harness.launch.cell import checkpoint_classes
+from harness.launch.official_source import open_weights
+from harness.official import Released
 from reports.records import read_records
 
 pytestmark = pytest.mark.system
@@ -30,6 +36,14 @@ from harness.suites.toyscapes import toyscapes
 def few():
     return replace(toyscapes(), name="official_few", data_options={"size": [64, 64], "seed": 0, "count": 3})
 """
+
+
+@pytest.fixture(scope="module")
+def few(tmp_path_factory: pytest.TempPathFactory) -> tuple[Any, ...]:
+    """The words that name the suite of FEW and bring it."""
+    path = tmp_path_factory.mktemp("few") / "official_few.py"
+    path.write_text(FEW)
+    return "--suite", "official_few", "--import", path
 
 
 @pytest.fixture
@@ -59,20 +73,11 @@ def pixels(path: Path) -> np.ndarray:
         return np.array(image)
 
 
-def test_an_official_file_scores_and_leaves_a_record_that_reports_read(spadebench: Command, tmp_path: Path) -> None:
+def test_an_official_file_scores_and_leaves_a_record_that_reports_read(
+    spadebench: Command, few: tuple[Any, ...], tmp_path: Path
+) -> None:
     path = release(tmp_path, LabelSpec(9), (64, 64), use_z=True)
-    (tmp_path / "official_few.py").write_text(FEW)
-    words = (
-        "--suite",
-        "official_few",
-        "--import",
-        tmp_path / "official_few.py",
-        "--features",
-        "none",
-        "--out",
-        tmp_path / "store",
-        "--json",
-    )
+    words = (*few, "--features", "none", "--out", tmp_path / "store", "--json")
     record = json.loads(spadebench("evaluate", "--checkpoint", path, *words))
     assert (record["method"], record["seed"]) == ("spade_vae", None)
     assert record["title"] == "SPADE w/ encoder (latest_net_G.pth)"
@@ -94,6 +99,46 @@ def test_an_official_file_generates_from_label_maps_alone(spadebench: Command, t
     words = ("--suite", "toyscapes", "--labels", tmp_path / "labels", "--to", tmp_path / "images")
     spadebench("generate", "--checkpoint", path, *words)
     assert pixels(tmp_path / "images" / "a.png").shape == (64, 64, 3)
+
+
+def test_an_exported_official_file_is_the_official_file_still(spadebench: Command, tmp_path: Path) -> None:
+    path, to = release(tmp_path, LabelSpec(9), (64, 64)), tmp_path / "net.safetensors"
+    words = ("export", "--checkpoint", path, "--to", to)
+    with pytest.raises(UserError, match="--suite"):
+        spadebench(*words)
+    with pytest.raises(UserError, match="suite camvid gives"):
+        spadebench(*words, "--suite", "camvid")
+    assert not to.exists()
+    planned = json.loads(spadebench(*words, "--suite", "toyscapes", "--dry-run", "--json"))
+    assert not to.exists()
+    said = json.loads(spadebench(*words, "--suite", "toyscapes", "--json"))
+    assert said == {**planned, "bytes": to.stat().st_size}
+    assert (said["method"], said["suite"], said["size"]) == ("spade", "toyscapes", [64, 64])
+    assert any("upsampling" in note for note in said["notes"])
+    original, read = open_weights(path, "toyscapes", Places()), open_weights(to, None, Places())
+    assert isinstance(original, Released)
+    assert isinstance(read, Released)
+    weights = read.networks["generator"]
+    assert all(torch.equal(weights[key], value) for key, value in original.networks["generator"].items())
+    assert weights.keys() == original.networks["generator"].keys()
+    plain = {"networks": {}, "classes": {}}
+    assert replace(read, **plain) == replace(original, **plain)
+    assert checkpoint_classes(read) == checkpoint_classes(original)
+    # An export of the export is one too, with no suite to name.
+    spadebench("export", "-c", to, "--to", tmp_path / "again.safetensors")
+    again = open_weights(tmp_path / "again.safetensors", None, Places())
+    assert replace(again, networks={}) == replace(read, networks={})
+
+
+def test_an_export_of_an_official_file_leaves_the_same_record(
+    spadebench: Command, few: tuple[Any, ...], tmp_path: Path
+) -> None:
+    path, to = release(tmp_path, LabelSpec(9), (64, 64)), tmp_path / "net.safetensors"
+    spadebench("export", "-c", path, "--to", to, *few)
+    words = (*few, "--features", "none", "--out", tmp_path / "store", "--json")
+    one, two = (json.loads(spadebench("evaluate", "--checkpoint", each, *words)) for each in (path, to))
+    for key in ("id", "title", "seed", "source", "config", "scores", "notes"):
+        assert one.get(key) == two.get(key), key
 
 
 def test_a_network_of_ade20k_generates_from_its_real_label_maps(

@@ -195,6 +195,18 @@ def test_sampling_leaves_the_same_json_twice(run: Run, with_z: Path, plugin: Pat
     assert f"protocol: {record['protocol']['signature']}\n" in shown
 
 
+def test_two_label_maps_leave_out_the_other_style_with_a_note(run: Run, with_z: Path, plugin: Path) -> None:
+    words = ("sampling", "-c", with_z, "--suite", "toyscapes_of_six", "--samples", 2, "--label-maps", 2)
+    words = (*words, "--device", "cpu", "--features", "none", "--import", plugin)
+    record = json.loads(run(*words, "--json"))
+    assert record["style"]["other_style"] is None
+    (note,) = (note for note in record["notes"] if "another photo" in note)
+    shown = run(*words)
+    assert f"note: {note}" in shown
+    assert "random z" in shown
+    assert "other style" not in shown
+
+
 def numbers(value: Any) -> list[float]:
     """The numbers in nested values, in their order."""
     if isinstance(value, dict | list):

@@ -10,9 +10,6 @@ from harness.commands import options as o
 
 if TYPE_CHECKING:
     from harness.cost import Block, Cost
-    from harness.data.base import Classes
-    from harness.evaluation.evaluate import Places
-    from harness.suites.base import Suite
 
 COUNTED = (
     "For one image, in eval mode. Multiply-adds: of convolutions and matrix products; norms, activation functions "
@@ -41,12 +38,13 @@ def cost(
     o.import_user_code(user_code)
     from harness.cells import resolve
     from harness.cost import method_cost
-    from harness.evaluation.evaluate import Places
+    from harness.evaluation.places import Places
+    from harness.launch.beforehand import suite_classes
     from harness.training.loop import suite_encoding
 
     chosen, given = o.suite_and_overrides(suite, overrides)
     cell = resolve(method, chosen, overrides=given)
-    encoding = suite_encoding(cell.config, _classes(chosen, Places(data_root)))
+    encoding = suite_encoding(cell.config, suite_classes(chosen, Places(data_root)))
     found = method_cost(cell.config, encoding.spec, depth)
     height, width = encoding.size
     if as_json:
@@ -54,18 +52,6 @@ def cost(
         o.print_json({**what, "label_channels": encoding.spec.channels, **found.as_dict()})
         return
     _print(f"{cell.title} on {chosen.title}, {width}x{height}, {encoding.spec.channels} label channels", found)
-
-
-def _classes(suite: Suite, places: Places) -> Classes:
-    """The classes of a suite's data set: its entry's own where it has them before it is opened."""
-    from harness.data.base import Classes
-    from harness.evaluation.evaluate import open_data
-    from harness.registry import DATASETS, lookup
-
-    known = getattr(lookup(DATASETS, suite.data), "classes", None)
-    if isinstance(known, Classes):
-        return known
-    return open_data(suite, suite.train_split, places, with_photos=False).classes
 
 
 def _print(title: str, found: Cost) -> None:
@@ -87,6 +73,8 @@ def _print(title: str, found: Cost) -> None:
     console = Console()
     console.print(table)
     console.print(COUNTED, style="dim", highlight=False)
+    for note in found.notes:
+        console.print(f"note: {note}", highlight=False, markup=False, emoji=False)
 
 
 def _row(block: Block, whole: Block) -> tuple[Any, ...]:

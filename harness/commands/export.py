@@ -1,4 +1,4 @@
-"""`spadebench export`: a checkpoint's generator as a file for other programs."""
+"""`spadebench export`: a checkpoint's or an official file's generator as a file for other programs."""
 
 from __future__ import annotations
 
@@ -12,16 +12,23 @@ from harness.commands.progress import say
 
 
 def export(
-    checkpoint: Annotated[Path, typer.Option("--checkpoint", "-c", help="Checkpoint of a training.")],
+    checkpoint: Annotated[
+        Path,
+        typer.Option("--checkpoint", "-c", help="Checkpoint of a training, export, or official latest_net_G.pth."),
+    ],
     to: Annotated[Path, typer.Option("--to", help="File that is written.")],
     form: Annotated[
         str | None, typer.Option("--format", help="safetensors or onnx; default: what the file's ending says.")
     ] = None,
+    suite: Annotated[
+        str | None, typer.Option("--suite", "-s", help="For official checkpoints: the suite they were trained for.")
+    ] = None,
+    data_root: o.DataRoot = None,
     user_code: o.Import = None,
     as_json: o.Json = False,
     dry_run: o.DryRun = False,
 ) -> None:
-    """Write the generator of a checkpoint as safetensors or as ONNX.
+    """Write the generator of a checkpoint, or of an official file, as safetensors or as ONNX.
 
     safetensors holds the weights under their own names, and the config
     and classes as metadata. ONNX holds the network at the suite's size,
@@ -35,11 +42,13 @@ def export(
     """
     o.refuse_torchrun("export")
     o.import_user_code(user_code)
+    from harness.evaluation.places import Places
     from harness.export import check_onnx, export_onnx, export_safetensors, format_of
-    from harness.training.checkpoints import load_checkpoint
+    from harness.launch.official_source import open_weights
+    from harness.official_release import Released
 
     chosen = format_of(to, form)
-    loaded = load_checkpoint(checkpoint)
+    loaded = open_weights(checkpoint, suite, Places(data_root))
     summary: dict[str, Any] = {
         "checkpoint": str(checkpoint),
         "file": str(to),
@@ -47,6 +56,7 @@ def export(
         "method": loaded.config["method"]["name"],
         "suite": loaded.config["suite"]["name"],
         "size": loaded.config["suite"]["size"],
+        "notes": list(loaded.notes) if isinstance(loaded, Released) else [],
     }
     if chosen == "onnx":
         check_onnx(loaded, to)
@@ -70,6 +80,8 @@ def export(
 
 def _say(summary: dict[str, Any]) -> None:
     say(f"{summary['file']}: {summary['method']} as {summary['format']}, {summary['bytes'] / 1e6:.1f} MB")
+    for note in summary["notes"]:
+        say(f"note: {note}")
     if "output" not in summary:
         return
     for name, of in summary["inputs"].items():

@@ -43,6 +43,7 @@ def run(
     o.import_user_code(user_code)
     from harness.cells import load_suite, resolve
     from harness.evaluation.evaluate import Places, open_bench, photos_id, record_id
+    from harness.launch.beforehand import check_cell
     from harness.launch.cell import Machine, Watch, check_trained_data, score_cell, score_photos, train_cell
     from harness.records import Store
     from harness.training.loop import LoopOptions
@@ -52,6 +53,8 @@ def run(
     places = Places(data_root, weights_root, out / "cache")
     loaded = replace(loaded, set=o.with_budget(dict(loaded.set), budget, chosen, places))
     cells = [resolve(row.name, chosen, seed, loaded.overrides(row)) for row in loaded.methods for seed in loaded.seeds]
+    for cell in cells[:: len(loaded.seeds)]:  # the seed has no say in what can be built
+        check_cell(cell)
     bench = open_bench(chosen, places, o.device_of(device), features=o.names(features), say=say)
     store = Store(out)
     if dry_run:

@@ -71,6 +71,8 @@ def sampling(
     notes = [*subject.notes, *bench.missing]
     if encoder is None:
         notes.append("no encoder, so no style")
+    elif found["style"]["other_style"] is None:
+        notes.append("no comparison with the z of another photo: that takes 3 label maps or more")
     record = {
         "schema": 1,
         "study": "sampling",
@@ -115,7 +117,9 @@ def _print(record: dict[str, Any]) -> None:
     kept = "kept" if layout["kept"] else "not kept"
     within = f"within {layout['largest_deviation_points']:.2f} points"
     table.add_row("Layout, mIoU", f"{100 * layout['mean']:.2f} %", within, kept)
-    for key, words in (("random", "random z"), ("other_style", "other style")) if style is not None else ():
+    for key, words in (("random", "random z"), ("other_style", "other style")):
+        if style is None or style[key] is None:
+            continue
         other, own = style[key], f"{style['distance']:.2f}"
         nearer = f"{100 * other['moved']:.0f} % nearer, {_times(other['mean_ratio'])}"
         table.add_row("Style, distance to its colour", own, f"{words} {other['distance']:.2f}", nearer)

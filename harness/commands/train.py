@@ -42,6 +42,7 @@ def train(
     o.import_user_code(user_code)
     from harness.cells import resolve
     from harness.evaluation.evaluate import Places
+    from harness.launch.beforehand import check_cell
     from harness.launch.cell import Machine, Watch, train_cell
     from harness.records import Store
     from harness.training.checkpoints import content_hash, load_checkpoint
@@ -52,6 +53,7 @@ def train(
     given = o.with_budget(given, budget, chosen, places)
     start = load_checkpoint(init_from) if init_from is not None else None
     cell = resolve(method, chosen, seed, given, content_hash(init_from) if init_from is not None else None)
+    check_cell(cell)
     store = Store(out)
     summary = {"cell": cell.id, "name": cell.name, "folder": str(store.cell_folder(cell.id)), "config": cell.config}
     if dry_run:

@@ -54,12 +54,7 @@ def one_pass(
     progress: Progress | None = None,
 ) -> Passed:
     """Score every sample of a split. Raises UserError where segmenter and data set differ in classes."""
-    classes = scored_classes(dataset)
-    if segmenter.classes != len(classes):
-        raise UserError(
-            f"segmenter '{segmenter.name}' knows {segmenter.classes} classes, the data set has {len(classes)} scored",
-            mend="choose a segmenter of this data set",
-        )
+    check_segmenter(segmenter, dataset)
     stats = {net.name: FeatureStats(net.dim) for net in feature_nets}
     matrices: list[NDArray[np.int64]] = []
     began, making = time.perf_counter(), 0.0
@@ -71,19 +66,41 @@ def one_pass(
         if save_images is not None:
             for name, image in zip(scored.names, images, strict=True):
                 save_png(save_images / f"{name}.png", image)
-        native = [scored_label(dataset, label) for label in scored.native]
-        labels = [
-            resized_label(label, (image.shape[0], image.shape[1])) if protocol.label == "image" else label
-            for label, image in zip(native, images, strict=True)
-        ]
-        for label, read in zip(labels, read_back(images, labels, protocol, segmenter, device), strict=True):
-            matrices.append(image_confusion(label, read, len(classes), classes.void))
+        matrices += confusions(images, scored.native, dataset, protocol, segmenter, device)
         describe(images, encoding.size, feature_nets, stats, device)
         done += len(images)
         if progress is not None:
             progress(done, len(dataset))
-    confusion = Confusion.from_dense(matrices, list(dataset.names), classes.names)
+    confusion = Confusion.from_dense(matrices, list(dataset.names), scored_classes(dataset).names)
     return Passed(confusion, stats, making, time.perf_counter() - began)
+
+
+def check_segmenter(segmenter: Segmenter, dataset: DataSet) -> None:
+    """Raise UserError where a segmenter does not know as many classes as a data set is scored over."""
+    wanted = len(scored_classes(dataset))
+    if segmenter.classes != wanted:
+        raise UserError(
+            f"segmenter '{segmenter.name}' knows {segmenter.classes} classes, the data set has {wanted} scored",
+            mend="choose a segmenter of this data set",
+        )
+
+
+def confusions(
+    images: Sequence[NDArray[np.uint8]],
+    native: Sequence[NDArray[np.integer]],
+    dataset: DataSet,
+    protocol: Protocol,
+    segmenter: Segmenter,
+    device: torch.device,
+) -> list[NDArray[np.int64]]:
+    """One matrix (K+1, K+1) over the scored classes for each image and its label map as the data set has it."""
+    classes = scored_classes(dataset)
+    labels = [
+        resized_label(label, (image.shape[0], image.shape[1])) if protocol.label == "image" else label
+        for label, image in zip((scored_label(dataset, label) for label in native), images, strict=True)
+    ]
+    read = read_back(images, labels, protocol, segmenter, device)
+    return [image_confusion(lab, out, len(classes), classes.void) for lab, out in zip(labels, read, strict=True)]
 
 
 @torch.inference_mode()

@@ -26,21 +26,23 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
-from harness.data.encode import resized_label, resized_photo
+from harness.data.encode import resized_photo
 from harness.data.loading import ScoreBatch, scoring_batches
 from harness.errors import UserError
 from harness.evaluation.evaluate import Bench, exact_arithmetic
-from harness.evaluation.one_pass import Progress, read_back
+from harness.evaluation.one_pass import Progress, check_segmenter, confusions
 from harness.evaluation.sources import GeneratorSource
 from harness.evaluation.styles import check_takes_z, style_code
 from harness.features.base import FeatureNet
 from harness.labels import cat
-from harness.metrics.confusion import ClassMean, image_confusion, scores
+from harness.metrics.confusion import ClassMean, scores
 
 Image = NDArray[np.uint8]
 Floats = NDArray[np.float64]
 # Points of mIoU that a set of samples may differ from the mean of all sets.
 KEPT_POINTS = 5.0
+# Label maps from which on there is a photo that is neither a label map's own nor its style.
+THIRDS_FROM = 3
 
 
 @dataclass(frozen=True)
@@ -72,15 +74,18 @@ def study(
 
     diversity: by feature net and in grey levels the mean distance of `samples` of one label map, of `photos`
     of different ones, and their ratio. layout: see `layout`. style: see `style_figures`, None where encoder
-    is None. label_maps: their names. progress is told of images. Raises UserError for a generator
-    without z, for less than two label maps or samples, and for a data set without photos.
+    is None; its other_style is None below THIRDS_FROM label maps. label_maps: their names. progress is told
+    of images. Raises UserError for a generator without z, for less than two label maps or samples, for a data
+    set without photos, and where segmenter and data set differ in classes.
     """
     check_takes_z(source.z_dim, method)
+    check_segmenter(bench.segmenter, bench.dataset)
     chosen = spread(label_maps, len(bench.dataset))
     if samples < 2:
         raise UserError("the study compares samples of a label map", where="--samples", mend="choose 2 or more")
     photos = [_photo(bench, index) for index in chosen]
-    total = len(chosen) * (samples + (0 if encoder is None else 2))
+    turns = 0 if encoder is None else 1 if len(chosen) < THIRDS_FROM else 2
+    total = len(chosen) * (samples + turns)
     done = 0
 
     def count(images: int) -> None:
@@ -93,9 +98,9 @@ def study(
         studied = list(_studied(bench, source, chosen, samples, batch, count))
         style = None
         if encoder is not None:
-            right, third = (_styled(bench, source, encoder, chosen, photos, turn, count) for turn in (0, 1))
+            right, *third = (_styled(bench, source, encoder, chosen, photos, turn, count) for turn in range(turns))
             wanted = np.stack([colour(photos[partner]) for partner in _partners(len(chosen), 0)])
-            style = style_figures(right, third, np.stack([s.colours for s in studied]), wanted)
+            style = style_figures(right, third[0] if third else None, np.stack([s.colours for s in studied]), wanted)
         between = {net.name: mean_pairwise(_features(net, photos, bench)) for net in bench.nets}
     return {
         "diversity": {
@@ -152,18 +157,18 @@ def layout(confusions: NDArray[np.integer], class_mean: ClassMean) -> dict[str, 
     return {"miou": found, "mean": mean, "largest_deviation_points": deviation, "kept": deviation <= KEPT_POINTS}
 
 
-def style_figures(right: Floats, third: Floats, random: Floats, wanted: Floats) -> dict[str, Any]:
+def style_figures(right: Floats, third: Floats | None, random: Floats, wanted: Floats) -> dict[str, Any]:
     """What styles do to colours: figures of N pairs of a label map and a photo of another sample.
 
     wanted (N, 6): colours of the photos. right (N, 6): of the images with the photo's z. third (N, 6): with
-    another photo's z. random (N, M, 6): with M random z.
+    another photo's z, None where there is none. random (N, M, 6): with M random z.
     """
     distance = np.linalg.norm(right - wanted, axis=-1)
     return {
         "pairs": len(distance),
         "distance": float(distance.mean()),
         "random": _against(distance, np.linalg.norm(random - wanted[:, None], axis=-1).mean(axis=1)),
-        "other_style": _against(distance, np.linalg.norm(third - wanted, axis=-1)),
+        "other_style": None if third is None else _against(distance, np.linalg.norm(third - wanted, axis=-1)),
     }
 
 
@@ -195,7 +200,8 @@ def _studied(
         images, matrices = [], []
         for one in sources:
             images.append(one.images(scored))
-            matrices.append(_confusions(bench, scored, images[-1]))
+            protocol, segmenter = bench.signed.protocol, bench.segmenter
+            matrices.append(confusions(images[-1], scored.native, bench.dataset, protocol, segmenter, bench.device))
             count(len(scored.names))
         for place in range(len(scored.names)):
             of_map = [made[place] for made in images]
@@ -226,7 +232,10 @@ def _styled(
 
 
 def _partners(count: int, turn: int) -> list[int]:
-    """For each of `count` samples the other one whose photo is its style: half the way round, and `turn` on."""
+    """For each of `count` samples the other one whose photo is its style: half the way round, and `turn` on.
+
+    With two samples and a turn of 1 that would be the sample itself.
+    """
     return [(i + count // 2 + turn) % count for i in range(count)]
 
 
@@ -238,17 +247,6 @@ def _batch(bench: Bench, indices: Sequence[int]) -> ScoreBatch:
     ]
     labels = cat([one.labels for one in ones])
     return ScoreBatch(labels, [one.native[0] for one in ones], None, [one.names[0] for one in ones])
-
-
-def _confusions(bench: Bench, scored: ScoreBatch, images: list[Image]) -> list[NDArray[np.int64]]:
-    """One matrix for each image, by the bench's protocol."""
-    classes, protocol = bench.dataset.classes, bench.signed.protocol
-    labels = [
-        resized_label(label, (image.shape[0], image.shape[1])) if protocol.label == "image" else label
-        for label, image in zip(scored.native, images, strict=True)
-    ]
-    read = read_back(images, labels, protocol, bench.segmenter, bench.device)
-    return [image_confusion(lab, out, len(classes), classes.void) for lab, out in zip(labels, read, strict=True)]
 
 
 @torch.inference_mode()

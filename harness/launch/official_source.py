@@ -6,14 +6,12 @@ from pathlib import Path
 
 from harness.cells import config_id, load_suite
 from harness.cost import generator_cost
-from harness.data.base import Classes
 from harness.errors import UserError
 from harness.evaluation.evaluate import Bench, Places, Subject, check_disjoint, open_data
 from harness.evaluation.sources import GeneratorSource
+from harness.launch.beforehand import suite_classes
 from harness.launch.cell import checkpoint_classes, generator_subject, load_generator
 from harness.official import Released, is_safetensors, read_export, read_official, read_safetensors
-from harness.registry import DATASETS, lookup
-from harness.suites.base import Suite
 from harness.training.checkpoints import Checkpoint, checkpoint_of
 from harness.training.loop import suite_encoding
 from harness.training.memory import record_notes
@@ -50,14 +48,6 @@ def _of_suite(loaded: Checkpoint, suite: str | None) -> Checkpoint:
             mend=f"use it with --suite {trained_for}",
         )
     return loaded
-
-
-def suite_classes(suite: Suite, places: Places) -> Classes:
-    """The classes of a suite's data set, without its files where its entry says them (harness/data/base.py)."""
-    known = getattr(lookup(DATASETS, suite.data), "classes", None)
-    if isinstance(known, Classes):
-        return known
-    return open_data(suite, suite.score_split, places, with_photos=False).classes
 
 
 def weights_source(loaded: Checkpoint, bench: Bench) -> tuple[GeneratorSource, Subject]:

@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+import gzip
+import json
+import math
+from pathlib import Path
+
 import pytest
 import torch
 from torch import nn
@@ -14,8 +19,8 @@ from harness.training.networks import build_generator
 from reports.published import load_published
 
 ADE20K = LabelSpec(151)
-# Generator and discriminator. Sources: paper.md "Parameter counts", "CRN"; SIMS has 20 labels in its paper, and
-# its three networks at 20 labels are counted in tests/baselines/sims.
+# Generator and discriminator; None: the method has none. Sources: paper.md "Parameter counts", "CRN"; SIMS has 20
+# labels in its paper, its three networks at 20 labels are counted in tests/baselines/sims.
 COUNTS: dict[str, tuple[int, int | None]] = {
     "spade": (96_492_483, 5_836_930),
     "spade_vae": (111_942_595, 5_836_930),
@@ -25,7 +30,7 @@ COUNTS: dict[str, tuple[int, int | None]] = {
     "pix2pixhdpp_compact": (102_996_003, 5_836_930),
     "pix2pixhdpp_concat": (195_453_315, 5_836_930),
     "pix2pixhdpp_spade": (236_879_235, 5_836_930),
-    "pix2pixhd": (182_907_395, None),
+    "pix2pixhd": (182_907_395, 5_838_722),
     "spade_z": (111_942_595, 5_836_930),
     "spade_kernel1": (71_295_939, 5_836_930),
     "spade_kernel5": (146_885_571, 5_836_930),
@@ -38,24 +43,42 @@ COUNTS: dict[str, tuple[int, int | None]] = {
     "pix2pixhdpp_no_sync_bn": (182_886_019, 5_836_930),
     "pix2pixhdpp_no_sync_bn_no_sn": (182_886_019, 5_836_930),
     "crn": (105_119_259, None),
+    "sims": (89_612_599, None),
 }
+# Lists of the official networks' names and shapes in tests/golden.
+OFFICIAL = {
+    "spade": ("spade_ade20k_netG", "spade_ade20k_netD"),
+    "spade_vae": ("spade_ade20k_netG_vae", "spade_ade20k_netD"),
+    "pix2pixhdpp": ("spade_ade20k_netG_pix2pixhdpp", "spade_ade20k_netD"),
+    "pix2pixhd": ("pix2pixHD_ade20k_netG_global", "pix2pixHD_ade20k_netD"),
+}
+BUFFERS = ("weight_u", "weight_v", "running_mean", "running_var", "num_batches_tracked")
 
 
 def parameters(network: nn.Module) -> int:
     return sum(p.numel() for p in network.parameters())
 
 
-@pytest.mark.parametrize("name", [name for name in names(METHODS) if name != "sims"])
+@pytest.mark.parametrize("name", names(METHODS))
 def test_a_methods_networks_have_the_exact_size(name: str) -> None:
+    assert name in COUNTS, f"add the counts of {name}: its generator's and discriminator's parameters on ADE20K"
     suite = load_suite("ade20k")
     config = resolve(name, suite).config
     with torch.device("meta"):
         generator = build_generator(config, ADE20K, suite.size)
         part = config["method"]["discriminator"]
         judge = None if part is None else lookup(DISCRIMINATORS, part["name"])(ADE20K, **_options(part))
-    wanted, wanted_judge = COUNTS[name]
-    assert parameters(generator) == wanted
-    assert wanted_judge is None or (judge is not None and parameters(judge) == wanted_judge)
+    assert (parameters(generator), None if judge is None else parameters(judge)) == COUNTS[name]
+
+
+@pytest.mark.parametrize("name", OFFICIAL)
+def test_the_counts_are_those_of_the_official_networks(name: str, golden: Path) -> None:
+    keys = json.loads(gzip.decompress((golden / "keys.json.gz").read_bytes()))
+    counted = tuple(
+        sum(math.prod(shape) for key, shape, _ in keys[listed] if not key.endswith(BUFFERS))
+        for listed in OFFICIAL[name]
+    )
+    assert counted == COUNTS[name]
 
 
 def _options(part: dict) -> dict:

@@ -12,9 +12,11 @@ from hypothesis import strategies as st
 from torch import Tensor, nn
 
 from harness.cells import load_suite
+from harness.data.base import Classes, DataSet, Sample
 from harness.data.encode import encode
 from harness.errors import UserError
 from harness.evaluation.evaluate import Bench, Places, open_bench
+from harness.evaluation.one_pass import one_pass
 from harness.evaluation.sampling import (
     colour,
     layout,
@@ -26,6 +28,7 @@ from harness.evaluation.sampling import (
 )
 from harness.evaluation.sources import GeneratorSource, noise_for
 from harness.labels import LabelMap
+from harness.metrics.confusion import scores
 
 CPU = torch.device("cpu")
 LIGHT = 0.05  # how far a z of 1 moves the mean colour, in [-1, 1]
@@ -101,6 +104,64 @@ def test_an_encoder_that_answers_the_middle_takes_no_style_on(bench: Bench) -> N
     found = study(bench, GeneratorSource(Lit(bench), "lit", CPU), Meter(middle=True), samples=3, label_maps=6)
     assert found["style"]["other_style"]["moved"] == 0
     assert found["style"]["other_style"]["mean_ratio"] == pytest.approx(1.0)
+
+
+def test_with_two_label_maps_no_other_style_is_compared(bench: Bench) -> None:
+    told: list[tuple[int, int]] = []
+    source = GeneratorSource(Lit(bench), "lit", CPU)
+    words = {"samples": 2, "progress": lambda done, total: told.append((done, total))}
+    style = study(bench, source, Meter(), label_maps=2, **words)["style"]
+    assert style["other_style"] is None
+    assert style["random"]["moved"] == 1.0
+    assert told[-1] == (6, 6)
+    assert study(bench, source, Meter(), label_maps=3, **words)["style"]["other_style"]["moved"] == 1.0
+    assert told[-1] == (12, 12)
+
+
+class Finer:
+    """toyscapes whose label maps have three classes more, which no score counts; `known`: it says so."""
+
+    def __init__(self, plain: DataSet, known: bool = True) -> None:
+        self.plain, self.names = plain, plain.names
+        own = plain.classes
+        self.classes = Classes(("x", "y", "z", *own.names), None, ((0, 0, 0),) * 3 + own.palette)
+        if known:
+            self.scored_classes = replace(own, void=255)
+            self.to_scored = np.array([255, 255, 255, *range(len(own))], dtype=np.uint8)
+
+    def __len__(self) -> int:
+        return len(self.plain)
+
+    def load(self, index: int) -> Sample:
+        sample = self.plain.load(index)
+        label = sample.label + 3
+        label[:8, :8] = 1
+        return replace(sample, label=label)
+
+
+def test_layouts_are_scored_over_the_scored_classes(bench: Bench) -> None:
+    data = Finer(bench.dataset)
+    finer = replace(bench, dataset=data, encoding=replace(bench.encoding, classes=data.classes))
+    source = GeneratorSource(Lit(finer), "lit", CPU)
+    found = study(finer, source, None, samples=2, label_maps=2)
+    protocol = bench.signed.protocol
+    passed = one_pass(replace(source, sample=1), data, finer.encoding, protocol, bench.segmenter, [], CPU).confusion
+    assert passed.classes == data.scored_classes.names
+    assert passed.dense(0)[-1].sum() == 64  # the pixels that no score counts
+    both = passed.dense(0) + passed.dense(3)
+    assert found["label_maps"] == [passed.names[0], passed.names[3]]
+    assert found["layout"]["miou"][1] == pytest.approx(scores(both, protocol.class_mean)["miou"])
+    assert found["layout"]["mean"] > 0.6
+
+
+def test_a_segmenter_of_other_classes_is_refused_before_anything_is_generated(bench: Bench) -> None:
+    data = Finer(bench.dataset, known=False)
+    finer = replace(bench, dataset=data, encoding=replace(bench.encoding, classes=data.classes))
+    source = GeneratorSource(Lit(bench), "lit", CPU)
+    with pytest.raises(UserError, match="knows 9 classes, the data set has 12 scored"):
+        study(finer, source, None, samples=2, label_maps=2)
+    with pytest.raises(UserError, match="knows 9 classes, the data set has 12 scored"):
+        one_pass(source, data, finer.encoding, bench.signed.protocol, bench.segmenter, [], CPU)
 
 
 def test_the_study_is_the_same_twice_and_at_any_batch_size(bench: Bench) -> None:
