@@ -19,7 +19,7 @@ def toyscapes() -> Suite:
         data="toyscapes",
         size=(64, 64),
         data_options={"size": [64, 64], "seed": 0},
-        schedule=Schedule(iterations=600, batch=4),
+        schedule=Schedule(iterations=800, batch=4),
         protocol=Protocol(name="native", segmenter="toyscapes", features=("toyscapes",)),
         unknown=False,
         augment=Augment(flip=True),
