@@ -15,9 +15,8 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils.flop_counter import flop_registry
 
 from harness.labels import LabelMap, LabelSpec
-from harness.registry import DISCRIMINATORS, ENCODERS, Registry, lookup
 from harness.training.memory import record_notes
-from harness.training.networks import build_generator
+from harness.training.networks import construct, z_dim_of
 
 # Containers that are no layer of their own: what they hold stands in their place.
 _LISTS = (nn.ModuleList, nn.ModuleDict)
@@ -75,14 +74,14 @@ def method_cost(config: Mapping[str, Any], spec: LabelSpec, depth: int = 1) -> C
     """
     # Fake tensors have shapes and a device but no memory: full sizes are counted in seconds.
     with FakeTensorMode():
-        generator, discriminator, encoder = _built(config, spec)
-        generator.eval()
+        networks = construct(config, spec)
+        generator = networks.generator.eval()
         counted = _count(generator, spec, _size(config))
         return Cost(
             generator=_block("generator", generator, dict.fromkeys((*generator.modules(), *counted)), counted, set()),
             blocks=tuple(_blocks(generator, counted, depth)),
-            discriminator=_parameters(discriminator),
-            encoder=_parameters(encoder),
+            discriminator=_parameters(networks.discriminator),
+            encoder=_parameters(networks.encoder),
             notes=record_notes(generator),
         )
 
@@ -90,21 +89,11 @@ def method_cost(config: Mapping[str, Any], spec: LabelSpec, depth: int = 1) -> C
 def check_networks(config: Mapping[str, Any], spec: LabelSpec) -> None:
     """Raise the UserError of an option that the networks of a resolved cell config cannot have."""
     with FakeTensorMode():
-        _built(config, spec)
+        construct(config, spec)
 
 
 def _size(config: Mapping[str, Any]) -> tuple[int, int]:
     return config["suite"]["size"][0], config["suite"]["size"][1]
-
-
-def _built(config: Mapping[str, Any], spec: LabelSpec) -> tuple[nn.Module, nn.Module | None, nn.Module | None]:
-    """Generator, discriminator, encoder; weights as their constructors leave them."""
-    method = config["method"]
-    return (
-        build_generator(config, spec, _size(config)),
-        _part(DISCRIMINATORS, method["discriminator"], spec),
-        _part(ENCODERS, method["encoder"]),
-    )
 
 
 class _Count(TorchDispatchMode):
@@ -152,7 +141,7 @@ def _elements(out: Any) -> int:
 def _count(generator: nn.Module, spec: LabelSpec, size: tuple[int, int]) -> _Counted:
     labels = torch.zeros(1, *size, dtype=torch.int64)
     edges = torch.zeros(1, *size, dtype=torch.bool) if spec.edges else None
-    z_dim = int(generator.z_dim)  # type: ignore[arg-type]  # part of the generator's contract
+    z_dim = z_dim_of(generator)
     z = torch.zeros(1, z_dim) if z_dim else None
     forward: Any = getattr(generator, "cost_forward", generator)
     with _Count() as count, count.watching(), torch.no_grad():
@@ -206,14 +195,6 @@ def _block(
         parameters += sum(parameter.numel() for parameter in own)
         seen.update(own)
     return Block(name, type(module).__name__, parameters, multiply_adds, activations)
-
-
-def _part(registry: Registry, part: Mapping[str, Any] | None, *engine: Any) -> nn.Module | None:
-    if part is None:
-        return None
-    options = {key: value for key, value in part.items() if key != "name"}
-    network: nn.Module = lookup(registry, part["name"])(*engine, **options)
-    return network
 
 
 def _parameters(network: nn.Module | None) -> int | None:

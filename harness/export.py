@@ -26,7 +26,7 @@ from harness.official_release import OFFICIAL, Released, origin
 from harness.seeding import mixed_seed
 from harness.training.checkpoints import Checkpoint, load_into
 from harness.training.loop import suite_encoding
-from harness.training.networks import build_generator
+from harness.training.networks import build_generator, z_dim_of
 
 FORMAT = 1
 FORMATS = ("safetensors", "onnx")
@@ -158,7 +158,7 @@ class TensorsIn(nn.Module):
         inputs = {"label_map": torch.randint(self.spec.classes, (count, *size), generator=rng)}
         if self.spec.edges:
             inputs["edges"] = torch.rand(count, *size, generator=rng) < 0.1
-        if z_dim := int(self.generator.z_dim):  # type: ignore[arg-type]  # part of the generator's contract
+        if z_dim := z_dim_of(self.generator):
             inputs["z"] = torch.randn(count, z_dim, generator=rng)
         return inputs
 

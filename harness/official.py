@@ -44,7 +44,7 @@ def read_safetensors(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
     """Tensors and metadata of a safetensors file. Raises UserError where it is broken."""
     try:
         with safe_open(path, framework="pt") as file:
-            return {key: file.get_tensor(key) for key in file.keys()}, file.metadata() or {}  # noqa: SIM118
+            return {key: file.get_tensor(key) for key in file.keys()}, file.metadata() or {}  # noqa: SIM118  # it cannot be iterated itself
     except (SafetensorError, OSError) as error:
         raise UserError("cannot read this file, it is broken", where=str(path), mend="replace the file") from error
 

@@ -85,10 +85,10 @@ def draw_style(rng: np.random.Generator) -> Style:
     grass, dry, leaves, snow, _ = seasons[_pick(rng, [s[-1] for s in seasons])]
 
     def colour(place: int) -> Array:
-        return mix(rgb(*main[place]), rgb(*other[place]), lean)  # type: ignore[misc]
+        return mix(rgb(*main[place]), rgb(*other[place]), lean)  # type: ignore[misc]  # rows of colours, numbers
 
     def number(place: int) -> float:
-        return float(main[place] + (other[place] - main[place]) * lean)  # type: ignore[operator]
+        return float(main[place] + (other[place] - main[place]) * lean)  # type: ignore[operator]  # as above
 
     sun_x = between(rng, 0.05, 0.95)
     return Style(

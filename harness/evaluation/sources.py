@@ -17,6 +17,7 @@ from harness.data.base import DataSet, read_image
 from harness.data.loading import ScoreBatch
 from harness.errors import UserError
 from harness.seeding import mixed_seed
+from harness.training.networks import z_dim_of
 
 IMAGE_ENDINGS = (".png", ".jpg", ".jpeg", ".webp", ".tif", ".tiff", ".bmp")
 
@@ -77,7 +78,7 @@ class GeneratorSource:
     @property
     def z_dim(self) -> int:
         """Width of z, 0 for a generator without."""
-        return int(self.generator.z_dim)  # type: ignore[arg-type]  # part of the generator's contract
+        return z_dim_of(self.generator)
 
     def _z(self, names: list[str]) -> Tensor | None:
         if not self.z_dim:

@@ -9,8 +9,9 @@ from torch import Tensor, nn
 
 from harness.data.encode import resized_photo
 from harness.errors import UserError
-from harness.registry import ENCODERS, lookup
+from harness.registry import ENCODERS
 from harness.training.checkpoints import Checkpoint, load_into
+from harness.training.networks import build_part
 
 
 def load_encoder(checkpoint: Checkpoint, device: torch.device) -> nn.Module:
@@ -22,8 +23,7 @@ def load_encoder(checkpoint: Checkpoint, device: torch.device) -> nn.Module:
             where="checkpoint",
             mend="a style needs a method with an image encoder, such as spade_vae",
         )
-    encoder = lookup(ENCODERS, part["name"])(**{key: value for key, value in part.items() if key != "name"})
-    assert isinstance(encoder, nn.Module)
+    encoder = build_part(ENCODERS, part)
     load_into(encoder, checkpoint.networks["encoder"], where="checkpoint (encoder)")
     return encoder.to(device).eval()
 

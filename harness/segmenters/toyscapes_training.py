@@ -113,7 +113,7 @@ def _trained(dataset: DataSet, iterations: int, batch: int, seed: int, progress:
     random = torch.Generator().manual_seed(seed)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        net = ToyscapesNet().train().to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        net = ToyscapesNet().train().to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # not in torch's stub
     optimiser = torch.optim.AdamW(net.parameters(), lr=LEARNING_RATE, weight_decay=WEIGHT_DECAY)
     order = torch.empty(0, dtype=torch.int64)
     for done in range(iterations):

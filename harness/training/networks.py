@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
+from lightning_fabric.wrappers import is_wrapped
+from mmengine.registry import Registry
 from torch import nn
 
 from harness.labels import LabelSpec
@@ -29,31 +31,52 @@ class Networks:
 
 def build_networks(config: Mapping[str, Any], spec: LabelSpec) -> Networks:
     """The networks of a resolved cell config, their weights a function of the config's seed alone."""
-    size = (config["suite"]["size"][0], config["suite"]["size"][1])
     rng = torch.Generator().manual_seed(config["seed"])
     # A user's layer may draw from torch's own generator in its constructor.
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(config["seed"])
-        generator = build_generator(config, spec, size)
-        discriminator = _build(DISCRIMINATORS, config["method"]["discriminator"], spec)
-        encoder = _build(ENCODERS, config["method"]["encoder"])
-        networks = Networks(generator, discriminator, encoder)
+        networks = construct(config, spec)
         for network in networks.named().values():
             network.initialise(rng)  # type: ignore[operator]  # part of the contract in harness/method.py
     return networks
 
 
+def construct(config: Mapping[str, Any], spec: LabelSpec) -> Networks:
+    """The networks of a resolved cell config, weights as their constructors leave them."""
+    size = (config["suite"]["size"][0], config["suite"]["size"][1])
+    return Networks(
+        build_generator(config, spec, size),
+        _optional(DISCRIMINATORS, config["method"]["discriminator"], spec),
+        _optional(ENCODERS, config["method"]["encoder"]),
+    )
+
+
 def build_generator(config: Mapping[str, Any], spec: LabelSpec, size: tuple[int, int]) -> nn.Module:
     """The generator of a resolved cell config, weights as its constructor leaves them."""
-    generator = _build(GENERATORS, config["method"]["generator"], spec, size)
-    assert generator is not None
-    return generator
+    return build_part(GENERATORS, config["method"]["generator"], spec, size)
 
 
-def _build(registry: Any, part: Mapping[str, Any] | None, *engine: Any) -> nn.Module | None:
-    if part is None:
-        return None
-    options = {key: value for key, value in part.items() if key != "name"}
-    network = lookup(registry, part["name"])(*engine, **options)
+def build_part(registry: Registry, part: Mapping[str, Any], *engine: Any) -> nn.Module:
+    """The network that a part of a config names; engine: the arguments that are no options (harness/method.py)."""
+    network = lookup(registry, part["name"])(*engine, **part_options(part))
     assert isinstance(network, nn.Module)
     return network
+
+
+def _optional(registry: Registry, part: Mapping[str, Any] | None, *engine: Any) -> nn.Module | None:
+    return None if part is None else build_part(registry, part, *engine)
+
+
+def part_options(part: Mapping[str, Any]) -> dict[str, Any]:
+    """The options in a part of a config: all but its registry name."""
+    return {key: value for key, value in part.items() if key != "name"}
+
+
+def z_dim_of(generator: Any) -> int:
+    """Width of a generator's z, 0 for one that takes none: an attribute by its contract (harness/method.py)."""
+    return int(bare(generator).z_dim)
+
+
+def bare(network: Any) -> Any:
+    """A network without the wrapper of Fabric, where it has one."""
+    return network.module if is_wrapped(network) else network

@@ -12,7 +12,7 @@ from harness.features.base import PerceptualNet
 from harness.labels import LabelMap
 from harness.registry import OBJECTIVES, lookup
 from harness.seeding import mixed_seed
-from harness.training.networks import Networks
+from harness.training.networks import Networks, bare, part_options, z_dim_of
 from harness.training.step import discriminator_losses, make_fake
 
 
@@ -30,20 +30,19 @@ def update(
     """One step: generator (and encoder), then discriminator. Returns the losses by name."""
     weights, part = config["method"]["losses"], config["method"]["objective"]
     objective = lookup(OBJECTIVES, part["name"])
-    its_options = {key: value for key, value in part.items() if key != "name"}
     torch.manual_seed(mixed_seed(config["seed"], iteration, fabric.global_rank))
     noises = _noises(networks.generator, config, iteration, fabric, len(photos))
     with fabric.autocast():
         made = objective(
             networks.generator,
-            _bare(networks.discriminator),
+            bare(networks.discriminator),
             networks.encoder,
             labels,
             photos,
             noises[0],
             weights,
             perceptual_net,
-            **its_options,
+            **part_options(part),
         )
     g_optimiser.zero_grad(set_to_none=True)
     fabric.backward(torch.stack([loss.float() for loss in made.losses.values()]).sum())
@@ -67,7 +66,7 @@ def _noises(
     generator: nn.Module, config: dict[str, Any], iteration: int, fabric: Fabric, local: int
 ) -> tuple[Tensor | None, Tensor | None]:
     """Noise for the two passes: drawn for the whole batch, of which each process takes its share."""
-    z_dim = int(_bare(generator).z_dim)  # type: ignore[union-attr,arg-type]  # part of the generator's contract
+    z_dim = z_dim_of(generator)
     if not z_dim:
         return None, None
     rng = torch.Generator().manual_seed(mixed_seed(config["seed"], iteration, -1))
@@ -87,8 +86,3 @@ def build_optimisers(networks: Networks, options: dict[str, float]) -> tuple[tor
     return g_optimiser, torch.optim.Adam(
         networks.discriminator.parameters(), lr=options["lr_discriminator"], betas=betas
     )
-
-
-def _bare(network: nn.Module | None) -> nn.Module | None:
-    """The module inside Fabric's (and DDP's) wrapper."""
-    return getattr(network, "module", network)

@@ -14,8 +14,8 @@ from torch import nn
 from ablations.grid import load_grid
 from harness.cells import load_suite, resolve
 from harness.labels import LabelSpec
-from harness.registry import DISCRIMINATORS, METHODS, lookup, names
-from harness.training.networks import build_generator
+from harness.registry import METHODS, names
+from harness.training.networks import construct
 from reports.published import load_published
 
 ADE20K = LabelSpec(151)
@@ -65,10 +65,9 @@ def test_a_methods_networks_have_the_exact_size(name: str) -> None:
     suite = load_suite("ade20k")
     config = resolve(name, suite).config
     with torch.device("meta"):
-        generator = build_generator(config, ADE20K, suite.size)
-        part = config["method"]["discriminator"]
-        judge = None if part is None else lookup(DISCRIMINATORS, part["name"])(ADE20K, **_options(part))
-    assert (parameters(generator), None if judge is None else parameters(judge)) == COUNTS[name]
+        networks = construct(config, ADE20K)
+    judge = networks.discriminator
+    assert (parameters(networks.generator), None if judge is None else parameters(judge)) == COUNTS[name]
 
 
 @pytest.mark.parametrize("name", OFFICIAL)
@@ -79,10 +78,6 @@ def test_the_counts_are_those_of_the_official_networks(name: str, golden: Path) 
         for listed in OFFICIAL[name]
     )
     assert counted == COUNTS[name]
-
-
-def _options(part: dict) -> dict:
-    return {key: value for key, value in part.items() if key != "name"}
 
 
 @pytest.mark.parametrize("table", ["table3", "table4"])

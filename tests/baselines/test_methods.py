@@ -21,7 +21,7 @@ from harness.labels import LabelMap
 from harness.method import Made, Method
 from harness.registry import GENERATORS, METHODS, OBJECTIVES, lookup, names, options
 from harness.training.memory import attach_memory
-from harness.training.networks import Networks, build_networks
+from harness.training.networks import Networks, build_networks, z_dim_of
 from harness.training.step import discriminator_losses
 
 SIZES = [(64, 64), (64, 96)]
@@ -46,7 +46,7 @@ class Ready:
     photos: Tensor
 
     def noise(self) -> Tensor | None:
-        z_dim = int(self.networks.generator.z_dim)  # type: ignore[arg-type]
+        z_dim = z_dim_of(self.networks.generator)
         return torch.randn(len(self.photos), z_dim, generator=torch.Generator().manual_seed(2)) if z_dim else None
 
     def losses(self) -> Made:
@@ -124,7 +124,7 @@ def test_images_have_the_size_asked_for_and_every_parameter_learns(method: Metho
 
 def test_z_is_wanted_where_it_is_declared(method: Method) -> None:
     nets = ready(method).networks
-    z_dim = int(nets.generator.z_dim)  # type: ignore[arg-type]
+    z_dim = z_dim_of(nets.generator)
     assert (z_dim > 0) == (method.encoder is not None or bool(method.generator.options.get("use_z")))
     if nets.encoder is not None:
         assert nets.encoder(torch.zeros(2, 3, *SIZES[0]))[0].shape == (2, z_dim)

@@ -13,7 +13,7 @@ from torch import nn
 
 from baselines.discriminators import MultiscaleDiscriminator, Pix2PixHDDiscriminator
 from baselines.encoder import ConvEncoder
-from baselines.init import initialise
+from baselines.init import Kind, initialise
 from baselines.layers import spectral
 from baselines.one_hot import SharedLabels
 from baselines.pix2pixhd import Pix2PixHD
@@ -39,9 +39,9 @@ def labels_of(height: int, width: int, seed: int = 0) -> LabelMap:
 @pytest.mark.parametrize(
     ("kind", "std", "bias"), [("xavier", 0.02 * math.sqrt(2 / (9 * (64 + 32))), 0.0), ("normal", 0.02, 1 / 24)]
 )
-def test_weights_have_the_published_spread(kind: str, std: float, bias: float) -> None:
+def test_weights_have_the_published_spread(kind: Kind, std: float, bias: float) -> None:
     net = nn.Sequential(spectral(nn.Conv2d(64, 32, 3)), nn.BatchNorm2d(4000))
-    initialise(net, seeded(), kind)  # type: ignore[arg-type]
+    initialise(net, seeded(), kind)
     state = net.state_dict()
     assert float(state["0.weight_orig"].std()) == pytest.approx(std, rel=0.02)
     assert float(state["0.bias"].abs().max()) == pytest.approx(bias, rel=0.1)
@@ -141,7 +141,7 @@ def test_label_maps_of_another_size_are_resized(make: Callable[..., nn.Module]) 
     [
         (lambda: SPADEGenerator(LABELS, (48, 64)), "64x48.*multiples of 32"),
         (lambda: SPADEGenerator(LABELS, (96, 96), upsampling="more"), "multiples of 64"),
-        (lambda: SPADEGenerator(LABELS, (64, 64), upsampling="mor"), "did you mean more"),  # type: ignore[arg-type]
+        (lambda: SPADEGenerator(LABELS, (64, 64), upsampling="mor"), "did you mean more"),  # type: ignore[arg-type]  # wrong on purpose
         (lambda: SPADEConcatGenerator(LABELS, (48, 64)), "'spade_concat'.*64x48.*multiples of 32"),
         (lambda: Pix2PixHD(LABELS, (40, 64)), "64x40.*multiples of 16"),
         (lambda: Pix2PixHDPlusPlus(LABELS, (16, 64)), "multiples of 16 from 32 up"),

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 import torch
+from lightning_fabric import Fabric
 from torch import Tensor, nn
 
 from harness.errors import UserError
@@ -44,15 +45,6 @@ class Several(nn.Module):
 class One(nn.Module):
     def forward(self, labels: LabelMap, z: Tensor | None = None) -> Tensor:
         return torch.zeros(len(labels), 3, *labels.size)
-
-
-class Wrapped(nn.Module):
-    def __init__(self, module: nn.Module) -> None:
-        super().__init__()
-        self.module = module
-
-    def forward(self, *args: Any, **kwargs: Any) -> Tensor:
-        return self.module(*args, **kwargs)
 
 
 @pytest.fixture
@@ -120,7 +112,7 @@ def test_it_is_an_objective_of_the_registry_and_takes_any_net(scene: tuple[Label
     indices = torch.zeros(1, 16, 18, dtype=torch.int64)  # odd sizes on the way down
     labels = LabelMap(indices, LabelSpec(2))
     made = lookup(OBJECTIVES, "diversity")(
-        Wrapped(Wrapped(Several(0.1, 0.3))),
+        Fabric(accelerator="cpu").setup_module(Several(0.1, 0.3)),
         None,
         None,
         labels,

@@ -19,6 +19,7 @@ from harness.features.base import PerceptualNet
 from harness.labels import LabelMap
 from harness.method import Made
 from harness.registry import OBJECTIVES
+from harness.training.networks import bare
 
 WHERE = "objective 'diversity'"
 
@@ -51,7 +52,7 @@ def diversity(
         )
     if not 0 <= share_of_mean <= 1:
         raise UserError(f"share_of_mean must be in 0 .. 1, not {share_of_mean}", where=WHERE)
-    if "every" not in inspect.signature(_bare(generator).forward).parameters:
+    if "every" not in inspect.signature(bare(generator).forward).parameters:
         raise UserError("this generator makes one image for a label map", where=WHERE, mend="use the generator 'crn'")
     fakes = generator(labels, noise, every=True)
     masks = labels.resized(photos.shape[2], photos.shape[3]).one_hot()[:, : labels.spec.classes]
@@ -84,10 +85,3 @@ def _masked_mean(off: Tensor, masks: Tensor) -> Tensor:
     resized = F.adaptive_avg_pool2d(masks, (off.shape[2], off.shape[3]))  # what "area" means
     with torch.autocast(off.device.type, enabled=False):  # sums over a whole map need float32
         return torch.bmm(off.flatten(2), resized.flatten(2).transpose(1, 2)) / (off.shape[2] * off.shape[3])
-
-
-def _bare(network: nn.Module) -> nn.Module:
-    """The module inside Fabric's (and DDP's) wrappers."""
-    while isinstance(inner := getattr(network, "module", None), nn.Module):
-        network = inner
-    return network

@@ -34,7 +34,7 @@ class Streamed(Sequence[MemorySample]):
     def __iter__(self) -> Iterator[MemorySample]:
         return (self[i] for i in range(self.count))
 
-    def __getitem__(self, index: int) -> MemorySample:  # type: ignore[override]
+    def __getitem__(self, index: int) -> MemorySample:  # type: ignore[override]  # no slices: one pass
         self.asked.append(index)
         indices = torch.full(self.size, index % 3, dtype=torch.int64)
         return MemorySample(str(index), indices, torch.full((3, *self.size), index % 256, dtype=torch.uint8))

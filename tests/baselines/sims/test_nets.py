@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 import torch
 from torch import nn
 
+from baselines.norms.build import NormValue
 from baselines.sims.generator import SIMSGenerator
 from baselines.sims.nets import OrderingNet, SynthesisNet, TransformNet
 from harness.errors import UserError
@@ -66,9 +69,9 @@ def test_the_transform_net_starts_within_a_pixel_of_the_identity() -> None:
 
 
 @pytest.mark.parametrize("norm", ["none", "instance", {"name": "spade", "hidden": 4, "base": "batch"}])
-def test_other_norms_can_take_the_place_of_layer_norm(norm: object) -> None:
+def test_other_norms_can_take_the_place_of_layer_norm(norm: NormValue) -> None:
     spec, size = LabelSpec(3), (64, 64)
-    net = SIMSGenerator(spec, size, ngf=1, norm=norm)  # type: ignore[arg-type]
+    net = SIMSGenerator(spec, size, ngf=1, norm=norm)
     assert net.cost_forward(zeros(spec, size, 2)).shape == (2, 3, *size)
 
 
@@ -81,7 +84,7 @@ def test_other_norms_can_take_the_place_of_layer_norm(norm: object) -> None:
         ({"min_share": 1.5}, "min_share must be from 0"),
     ],
 )
-def test_what_cannot_be_built_is_one_clear_line(options: dict[str, object], message: str) -> None:
+def test_what_cannot_be_built_is_one_clear_line(options: dict[str, Any], message: str) -> None:
     with pytest.raises(UserError, match=message) as caught:
-        SIMSGenerator(LabelSpec(3), **{"size": (64, 64), "ngf": 1, **options})  # type: ignore[arg-type]
+        SIMSGenerator(LabelSpec(3), **{"size": (64, 64), "ngf": 1, **options})
     assert "\n" not in str(caught.value)
