@@ -22,7 +22,7 @@ help:  ## these lines
 venv: $(CORE)  ## the environment that trains, scores and reports
 dev: $(DEV)  ## the same with the tools of a day's work
 
-table1: $(CORE)  ## train, score and print SPADE's and pix2pixHD's rows of Table 1 on the built-in suite (15 minutes on 2 cores)
+table1: $(CORE)  ## train, score and print three rows of Table 1 on the built-in suite (15 minutes on 2 cores)
 	$(BIN)/spadebench run table1 --suite toyscapes --methods spade,pix2pixhdpp,pix2pixhd $(ARGS)
 
 test: $(MMSEG)  ## all tests; ARGS="tests/metrics -k void" for some
