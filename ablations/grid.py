@@ -30,7 +30,17 @@ import yaml
 from harness.errors import UserError, did_you_mean
 
 # `distance` stands for whatever Fréchet distances the records hold: `fid`, else each `fd_*` by its own name.
-COLUMNS = ("miou", "accuracy", "accuracy_void_wrong", "distance", "fid", "parameters", "multiply_adds")
+COLUMNS = (
+    "miou",
+    "accuracy",
+    "accuracy_void_ignored",
+    "accuracy_void_wrong",
+    "distance",
+    "fid",
+    "kid",
+    "parameters",
+    "multiply_adds",
+)
 _FIELDS = ("name", "title", "caption", "methods", "suites", "seeds", "set", "ceiling", "columns", "published")
 _ROW_FIELDS = ("name", "label", "set", "published")
 _PLAIN_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.+-]*")
@@ -130,9 +140,9 @@ def parse_grid(text: str, name: str, origin: str) -> Grid:
     if not columns:
         raise UserError("a grid needs at least one column", where=f"{origin}: columns", mend=did_you_mean("", COLUMNS))
     for column in columns:
-        if column not in COLUMNS and not column.startswith("fd_"):
+        if column not in COLUMNS and not column.startswith(("fd_", "kd_")):
             raise UserError(
-                f"unknown column '{column}'", where=f"{origin}: columns", mend=did_you_mean(column, [*COLUMNS, "fd_…"])
+                f"unknown column '{column}'", where=f"{origin}: columns", mend=did_you_mean(column, [*COLUMNS, "fd_…", "kd_…"])
             )
     for key, values in (("suites", suites), ("seeds", seeds), ("columns", columns)):
         _no_twins(list(values), f"{origin}: {key}")

@@ -15,12 +15,17 @@ from harness.commands.evaluate import evaluate
 from harness.commands.export import export
 from harness.commands.gallery import gallery
 from harness.commands.generate import generate
+from harness.commands.instance_maps import instance_maps
 from harness.commands.list import list_entries
+from harness.commands.make_labels import make_labels
+from harness.commands.outdoor_list import outdoor_list
 from harness.commands.report import report
+from harness.commands.rescore import rescore
 from harness.commands.run import run
 from harness.commands.sampling import sampling
 from harness.commands.train import train
 from harness.commands.train_segmenter import train_segmenter
+from harness.commands.weights import weights
 from harness.errors import UserError
 
 app = typer.Typer(
@@ -36,6 +41,7 @@ app.command("list")(list_entries)
 app.command()(train)
 app.command()(generate)
 app.command()(evaluate)
+app.command()(rescore)
 app.command()(run)
 app.command()(report)
 app.command()(gallery)
@@ -43,6 +49,10 @@ app.command()(sampling)
 app.command()(cost)
 app.command()(export)
 app.command("train-segmenter")(train_segmenter)
+app.add_typer(weights, name="weights")
+app.command("instance-maps")(instance_maps)
+app.command("outdoor-list")(outdoor_list)
+app.command("make-labels")(make_labels)
 
 # The base of all of typer's usage errors, which newer versions keep in a module of their own.
 _USAGE_ERROR: type[Any] = next(c for c in typer.BadParameter.__mro__ if c.__name__ == "ClickException")

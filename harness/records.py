@@ -6,7 +6,7 @@ docs/record-schema.md lists the keys.
 from __future__ import annotations
 
 import json
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
@@ -65,6 +65,10 @@ class Record:
         plain = asdict(self)
         first = ("schema", "id", "cell", "method", "title", "suite", "seed", "status")
         return {**{key: plain[key] for key in first}, **{k: v for k, v in plain.items() if k not in first}}
+
+
+# The keys of a record.
+RECORD_KEYS = tuple(f.name for f in fields(Record))
 
 
 @dataclass(frozen=True)

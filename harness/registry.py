@@ -32,8 +32,11 @@ LAYOUTS = Registry("layout", scope="spadebench")
 DATASETS = Registry("data set", scope="spadebench")
 SEGMENTERS = Registry("segmenter", scope="spadebench")
 FEATURES = Registry("feature net", scope="spadebench")
+UNTRAINED = Registry("untrained net", scope="spadebench")
 PERCEPTUAL = Registry("perceptual net", scope="spadebench")
+WEIGHTS = Registry("weight file", scope="spadebench")
 SUITES = Registry("suite", scope="spadebench")
+PROTOCOLS = Registry("protocol", scope="spadebench")
 GRIDS = Registry("grid", scope="spadebench")
 
 _HOMES = {
@@ -47,8 +50,11 @@ _HOMES = {
     "data set": ("harness.data",),
     "segmenter": ("harness.segmenters",),
     "feature net": ("harness.features",),
+    "untrained net": ("harness.segmenters", "harness.features"),
     "perceptual net": ("harness.features",),
+    "weight file": ("harness.segmenters", "harness.features"),
     "suite": ("harness.suites",),
+    "protocol": ("harness.protocols",),
     "grid": ("ablations",),
 }
 PLUGIN_GROUP = "spadebench.plugins"

@@ -1,7 +1,8 @@
-"""Finding a weight file on this machine and making sure that it is the right one.
+"""Weight files that others publish: what is known of each, finding one here, making sure it is the right one.
 
-Nothing is ever downloaded: a harness that fetches what it scores with would give other numbers on
-the day the address changes, and nothing at all on a cluster node without a network.
+Nothing is downloaded here: a harness that fetches what it scores with would give other numbers on the
+day the address changes, and nothing at all on a cluster node without a network. Only the command
+`spadebench weights download` downloads.
 """
 
 from __future__ import annotations
@@ -9,14 +10,114 @@ from __future__ import annotations
 import hashlib
 import os
 import pickle
+import re
 import warnings
-from collections.abc import Mapping
-from pathlib import Path
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from importlib.util import find_spec
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 from harness.errors import UserError
+from harness.registry import WEIGHTS, lookup, names
 
 WEIGHTS_VARIABLE = "SPADEBENCH_WEIGHTS"
+
+
+@dataclass(frozen=True)
+class WeightFile:
+    """What is known of a weight file. What is not known for sure is None.
+
+    name: what `spadebench weights` calls it. file: its path under a weights folder. page: where a
+    person finds it. gives: the number it should give on real photos, or what it is for. users: names
+    of the segmenters, feature nets and perceptual nets that read it. address: of the file itself.
+    size: bytes. sha256: the hash or how it begins, 8 hex digits or more. licence: an SPDX name or
+    words. keys: what its names and shapes are those of; check: loads it as its user does and raises
+    UserError where it does not fit; what is asked of a file without a known hash. packaged: a package
+    that holds the file, with the folder in it, as package/folder.
+
+    Raises UserError for a file outside of the weights folder, a hash that is none, a size below 1, or
+    an address that is not http.
+    """
+
+    name: str
+    file: str
+    page: str
+    gives: str
+    users: tuple[str, ...]
+    address: str | None = None
+    size: int | None = None
+    sha256: str | None = None
+    licence: str = "not stated"
+    keys: str | None = None
+    check: Callable[[Path], object] | None = field(default=None, repr=False)
+    packaged: str | None = None
+
+    def __post_init__(self) -> None:
+        where = f"weight file {self.name}"
+        path = PurePosixPath(self.file)
+        if not path.name or path.is_absolute() or ".." in path.parts or "\\" in self.file:
+            raise UserError(f"file '{self.file}' is no path under a weights folder", where)
+        if self.sha256 is not None and not re.fullmatch("[0-9a-f]{8,64}", self.sha256):
+            raise UserError(f"sha256 '{self.sha256}' is not 8 to 64 lower-case hex digits", where)
+        if self.size is not None and self.size < 1:
+            raise UserError(f"size {self.size} is below 1", where)
+        if self.address is not None and not self.address.startswith(("https://", "http://")):
+            raise UserError(f"address '{self.address}' is not http", where)
+
+    @property
+    def get(self) -> str:
+        """How a user gets the file: the end of the line that says it is missing or wrong."""
+        if self.address is None:
+            return f"get {self.file} from {self.page}"
+        return f"get {self.file} by `spadebench weights download {self.name}`, or from {self.address}"
+
+    def path(self, weights_root: Path | None) -> Path | None:
+        """Where the file lies, unchecked; the first of its package and `weight_folders`, or None."""
+        folders = [*self._package_folders(), *weight_folders(weights_root)]
+        return next((folder / self.file for folder in folders if (folder / self.file).is_file()), None)
+
+    def find(self, weights_root: Path | None) -> Path:
+        """`find_weights` for this file."""
+        return find_weights(self.file, weights_root, self.sha256, self.get)
+
+    def verify(self, path: Path) -> tuple[str, str | None]:
+        """The file's sha256, and what showed that the file is right: a word, or None where nothing is known of it.
+
+        By size and hash, or where the hash is not known by names and shapes. Raises UserError where it is wrong.
+        """
+        mend = f"replace the file: {self.get}"
+        digest = _sha256(path)
+        if self.size is not None and path.stat().st_size != self.size:
+            raise UserError(f"wrong weights: {path.stat().st_size} bytes, not {self.size}", str(path), mend)
+        if self.sha256 is not None:
+            if not digest.startswith(self.sha256):
+                raise UserError(
+                    f"wrong weights: sha256 begins with {digest[:8]}, not {self.sha256[:8]}", str(path), mend
+                )
+            return digest, "sha256"
+        if self.check is not None:
+            self.check(path)
+            return digest, "names and shapes"
+        return digest, None
+
+    def _package_folders(self) -> list[Path]:
+        if self.packaged is None:
+            return []
+        package, _, folder = self.packaged.partition("/")
+        spec = find_spec(package)  # not imported: only its file is wanted
+        return [Path(place) / folder for place in (spec.submodule_search_locations or ())] if spec else []
+
+
+def declare(file: WeightFile) -> WeightFile:
+    """Put a weight file into the registry WEIGHTS, whose entries are functions that return one."""
+    WEIGHTS.register_module(name=file.name, module=lambda: file)
+    return file
+
+
+def weight_files(chosen: list[str] | None = None) -> list[WeightFile]:
+    """The declared weight files: those named, or all by name. Raises UserError for an unknown name."""
+    return [lookup(WEIGHTS, name)() for name in (names(WEIGHTS) if chosen is None else chosen)]
 
 
 def weight_folders(weights_root: Path | None) -> list[Path]:

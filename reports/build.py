@@ -19,7 +19,9 @@ _METRICS: dict[str, tuple[str, bool, str, float, str, str | None]] = {
     "miou": ("mIoU", False, "%", 100.0, "scores", "segmentation"),
     "accuracy": ("Accuracy", False, "%", 100.0, "scores", "segmentation"),
     "accuracy_void_wrong": ("Accuracy, void wrong", False, "%", 100.0, "scores", "segmentation"),
+    "accuracy_void_ignored": ("Accuracy, void ignored", False, "%", 100.0, "scores", "segmentation"),
     "fid": ("FID", True, "", 1.0, "scores", "distance"),
+    "kid": ("KID", True, "", 1.0, "scores", "distance"),
     "parameters": ("Parameters", True, "M", 1e-6, "cost", None),
     "multiply_adds": ("Multiply-adds", True, "G", 1e-9, "cost", None),
 }
@@ -40,16 +42,17 @@ def build_table(
     *,
     mix: bool = False,
     command: str | None = None,
+    protocol: str | None = None,
 ) -> Table:
     """The table of a grid on one suite.
 
     records: dicts as reports.records.read_records gives them. mix: put figures of different protocols
     into one column all the same; the column then says so. command: what fills an empty cell, where it
-    is not `spadebench run GRID --suite SUITE`.
+    is not `spadebench run GRID --suite SUITE`. protocol: only records of the protocol of this name.
     Raises UserError where protocols would be mixed, for a record that was scored with random weights,
     and for a score that is no finite number.
     """
-    picked = select(records, grid, suite)
+    picked = select(records, grid, suite, protocol)
     for one in picked:
         _refuse_random(one)
     figures = load_published(grid.published) if grid.published else []
@@ -79,6 +82,7 @@ def _keys(grid: Grid, picked: Sequence[Picked], here: Sequence[Published]) -> li
     others = sorted(key for key in held if key.startswith("fd_"))
     known = any(f.metric == "fid" for f in here)
     distances = ["fid"] if "fid" in held or (known and not others) else others or ["distance"]
+    distances += ["kid"] if "kid" in held else []
     keys = [key for column in grid.columns for key in (distances if column == "distance" else [column])]
     return list(dict.fromkeys(keys))
 
@@ -88,7 +92,7 @@ def _metric(key: str) -> _Metric:
         name, lower, unit, scale, part, half = _METRICS[key]
         return _Metric(Column(key, name, lower, scale=scale, unit=unit), part, half)
     # A Fréchet distance by another net is never called FID; without any record its net is not known yet.
-    name = "Fréchet distance" if key == "distance" else f"FD {clean(key.removeprefix('fd_'))}"
+    name = "Fréchet distance" if key == "distance" else f"{key[:2].upper()} {clean(key[3:])}"
     return _Metric(Column(key, name, True), "scores", "distance")
 
 

@@ -18,6 +18,7 @@ from harness.errors import UserError
 from harness.records import RUN_AGAIN, read_record
 
 PHOTOS = "photos"  # the method of the ceiling row's record
+NATIVE = "native"  # the name of a suite's own protocol
 
 Record = dict[str, Any]
 
@@ -44,21 +45,27 @@ def read_records(folder: Path) -> list[Record]:
     return [read_record(path) for path in files if not path.name.startswith(".")]
 
 
-def select(records: Iterable[Record], grid: Grid, suite: str) -> list[Picked]:
+def select(records: Iterable[Record], grid: Grid, suite: str, protocol: str | None = None) -> list[Picked]:
     """For each row of the grid, and last for its ceiling, the latest finished record of each seed.
 
     A record belongs to a row where method, suite, seed and the user's overrides are equal, its training
-    is finished and started from no other checkpoint. A cell may be scored again, by another protocol or
-    on another split: records of the protocol that most of the grid's rows were scored by are taken
-    before others, and among equals the one that finished last.
+    is finished and started from no other checkpoint. protocol: only records scored by the protocol of
+    this name. Without it a suite's own (`native`) goes before others. A cell may still have been scored
+    more than once, as on another split: records of the signature that most of the grid's rows have are
+    taken before others, and among equals the one that finished last.
     """
     wanted = [{seed: _cell_key(row.name, seed, grid.overrides(row)) for seed in grid.seeds} for row in grid.methods]
     of_grid = {key for keys in wanted for key in keys.values()}
     candidates: dict[str, list[Record]] = {}
     for record in records:
         key = _key(record) if record["status"] == "done" and record["suite"] == suite else None
+        if protocol is not None and record["protocol"].get("name") != protocol:
+            continue
         if key in of_grid or key == PHOTOS:
             candidates.setdefault(key, []).append(record)
+    for key, found in candidates.items():
+        own = [record for record in found if record["protocol"].get("name") == NATIVE]
+        candidates[key] = own or found
     usual = _usual_protocol([found for key, found in candidates.items() if key in of_grid])
     latest = {
         key: max(found, key=lambda record: (record["protocol"]["hash"] == usual, *_age(record)))

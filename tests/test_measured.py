@@ -9,7 +9,9 @@ import pytest
 import torch
 
 from harness.cells import load_suite, resolve
-from harness.evaluation.evaluate import Places, Subject, evaluate, open_bench
+from harness.evaluation.bench import open_bench
+from harness.evaluation.evaluate import Subject, evaluate
+from harness.evaluation.places import Places
 from harness.evaluation.sources import GeneratorSource
 from harness.metrics.confusion import Confusion, scores
 from harness.records import read_record

@@ -1,7 +1,8 @@
-"""`spadebench evaluate`: score a checkpoint, a folder of images, or the real photos."""
+"""`spadebench evaluate`: score a checkpoint, anybody's images, or the real photos."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -9,6 +10,7 @@ import typer
 
 from harness.commands import options as o
 from harness.commands.progress import bar, say
+from harness.commands.scores import print_record, print_records
 from harness.errors import UserError
 
 
@@ -18,14 +20,42 @@ def evaluate(
         Path | None,
         typer.Option("--checkpoint", "-c", help="Checkpoint of a training, export, or official latest_net_G.pth."),
     ] = None,
-    images: Annotated[Path | None, typer.Option(help="Folder of images, each named after its sample.")] = None,
+    images: Annotated[
+        Path | None, typer.Option(help="Folder (with sub-folders), zip or tar of images, each named after its sample.")
+    ] = None,
     photos: Annotated[
         bool, typer.Option("--photos", help="The real photos: what a perfect generator would get.")
     ] = False,
-    title: Annotated[str | None, typer.Option(help="How the row is printed, for --images.")] = None,
-    features: Annotated[
-        str | None, typer.Option(help="Feature nets, comma-separated, or none; default: the suite's that are at hand.")
+    labels: Annotated[
+        Path | None,
+        typer.Option(help="Folder of label files as the suite's data set has them, in place of its own split."),
     ] = None,
+    photos_of: Annotated[
+        Path | None, typer.Option("--photos-of", help="With --labels: folder of their photos, for Fréchet distances.")
+    ] = None,
+    protocol: Annotated[
+        str, typer.Option(help="Protocol: shipped ones, your own YAML files, comma-separated, or all.")
+    ] = "native",
+    segmenter: Annotated[
+        str | None,
+        typer.Option(help="In place of the protocol's: a name, mmseg:CONFIG:CHECKPOINT, onnx:FILE, py:FILE.py:NAME."),
+    ] = None,
+    features: Annotated[
+        str | None,
+        typer.Option(help="Feature nets, comma-separated, or none; default: the protocol's that are at hand."),
+    ] = None,
+    fit: Annotated[
+        str | None,
+        typer.Option(help="Images of another size than the suite's: exact (refused), bicubic (resized), own."),
+    ] = None,
+    allow_partial: Annotated[
+        bool, typer.Option("--allow-partial", help="Score the samples that have an image; the signature counts them.")
+    ] = False,
+    random_weights: Annotated[
+        bool,
+        typer.Option("--random-weights", help="Nets without a weight file get random weights: a trial, no score."),
+    ] = False,
+    title: Annotated[str | None, typer.Option(help="How the row is printed, for --images.")] = None,
     split: Annotated[str | None, typer.Option(help="Split to score; default: the suite's.")] = None,
     save_images: Annotated[Path | None, typer.Option(help="Folder to keep the scored images in, as PNG.")] = None,
     batch: o.ScoreBatch = 8,
@@ -38,82 +68,98 @@ def evaluate(
     as_json: o.Json = False,
     dry_run: o.DryRun = False,
 ) -> None:
-    """Score images by the protocol of a suite and leave a record.
+    """Score images by the protocol of a suite and leave a record. Under torchrun the images are shared out.
 
     \b
     Example:
-      spadebench evaluate --suite toyscapes --photos
+      spadebench evaluate --suite toyscapes --photos --protocol all
     """
     if sum((checkpoint is not None, images is not None, photos)) != 1:
         raise UserError("give one of --checkpoint FILE, --images FOLDER and --photos", where="evaluate")
-    o.refuse_torchrun("evaluate")
     o.import_user_code(user_code)
     from harness.cells import load_suite
-    from harness.evaluation.evaluate import Places, Subject, open_bench, photos_id, record_id
-    from harness.evaluation.evaluate import evaluate as score
-    from harness.evaluation.sources import ImageSource, PhotoSource, folder_source
+    from harness.evaluation.bench import photos_id, record_id
+    from harness.evaluation.evaluate import Subject, evaluate_all
+    from harness.evaluation.one_pass import Settings
+    from harness.evaluation.places import Places
+    from harness.evaluation.sources import ImageSource, PhotoSource, given_source
     from harness.launch.official_source import open_weights, weights_source
+    from harness.launch.scoring import Ask, matched_part, open_benches, scored_data, scoring_team
     from harness.records import Store
 
+    team, chosen_device = scoring_team(o.device_of(device))
+    tell = say if team.leads else _silent
     chosen, places = load_suite(suite), Places(data_root, weights_root, out / "cache")
-    loaded = open_weights(checkpoint, suite, places) if checkpoint is not None else None
-    bench = open_bench(
-        chosen,
-        places,
-        o.device_of(device),
+    ask = Ask(
+        suite=chosen,
+        protocols=o.names(protocol) or (),
+        segmenter=segmenter,
         features=o.names(features),
+        fit=fit,
         split=split,
-        say=say,
+        labels=labels,
+        photos=photos_of,
+        random_weights=random_weights,
     )
+    loaded = open_weights(checkpoint, suite, places) if checkpoint is not None else None
+    dataset = scored_data(ask, places)
     source: ImageSource
+    given = given_source(images, dataset, allow_partial) if images is not None else None
+    if given is not None:
+        dataset = matched_part(dataset, given.names)
+        for line in given.matching.lines():
+            tell(line)
+    opened = open_benches(ask, dataset, places, chosen_device, tell)
+    benches = opened.benches
     if loaded is not None:
-        source, subject = weights_source(loaded, bench)
-    elif images is not None:
-        source = folder_source(images, bench.dataset)
-        subject = Subject(method="images", title=title or images.name)
+        source, subject = weights_source(loaded, benches[0])
+    elif given is not None:
+        assert images is not None
+        source, subject = given, Subject(method="images", title=title or images.name)
     else:
-        source, subject = PhotoSource(photos_id(bench)), Subject(method="photos", title="real photos")
+        source, subject = PhotoSource(photos_id(benches[0])), Subject(method="photos", title="real photos")
     if dry_run:
-        path = out / "records" / f"{record_id(bench, source.id)}.json"
-        if as_json:
-            o.print_json({"images": len(bench.dataset), "protocol": bench.signed.signature, "record": str(path)})
-        else:
-            say(f"would score {len(bench.dataset)} images: {bench.signed.signature}")
-            say(f"record: {path}")
+        _plan([(b.signed.signature, out / "records" / f"{record_id(b, source.id)}.json") for b in benches], as_json)
         return
     with bar("scoring") as update:
-        record, confusion = score(
-            bench,
+        made = evaluate_all(
+            benches,
             source,
             subject,
-            batch=batch,
-            workers=workers,
-            save_images=save_images,
-            progress=lambda done, total: update(done, total, {}),
+            Settings(
+                chosen_device,
+                batch,
+                workers,
+                save_images=save_images,
+                progress=(lambda done, total: update(done, total, {})) if team.leads else None,
+            ),
+            team,
         )
-    path = Store(out).save(record, confusion)
+    if not team.leads:
+        return
+    paths = [Store(out).save(record, confusion) for record, confusion in made]
+    records = [record.as_dict() for record, _ in made]
+    several = len(records) + len(opened.same) + len(opened.skipped) > 1
     if as_json:
-        o.print_json(record.as_dict())
+        o.print_json(
+            {"records": records, "same": opened.same, "skipped": opened.skipped} if several else records[0]
+        )
+    elif several:
+        print_records(records, opened.same, paths)
     else:
-        _print(record.as_dict(), path)
+        print_record(records[0], paths[0])
 
 
-def _print(record: dict[str, Any], path: Path) -> None:
-    """Scores for people."""
-    from rich.console import Console
-    from rich.table import Table
+def _plan(planned: Sequence[tuple[str, Path]], as_json: bool) -> None:
+    """What would be scored, and where the records would be."""
+    if as_json:
+        plans = [{"protocol": signature, "record": str(path)} for signature, path in planned]
+        o.print_json(plans[0] if len(plans) == 1 else plans)
+        return
+    for signature, path in planned:
+        say(f"would score: {signature}")
+        say(f"record: {path}")
 
-    scores = record["scores"]
-    table = Table(title=f"{record['title']} on {record['suite']}", box=None, show_header=False)
-    for key, value in scores.items():
-        if key == "iou":
-            continue
-        distance = key == "fid" or key.startswith("fd_")
-        table.add_row(key, f"{value:.4f}" if distance else f"{100 * value:.2f} %")
-    for name, value in scores["iou"].items():
-        table.add_row(f"IoU {name}", "–" if value is None else f"{100 * value:.2f} %")
-    Console(emoji=False).print(table)
-    print(f"protocol: {record['protocol']['signature']}")
-    for note in record["notes"]:
-        print(f"note: {note}")
-    print(f"record: {path}")
+
+def _silent(line: str) -> Any:
+    """What the other processes of a torchrun say."""

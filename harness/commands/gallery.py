@@ -42,7 +42,9 @@ def gallery(
     from harness.cells import load_suite, resolve
     from harness.data.encode import Encoding, resized_label, resized_photo
     from harness.data.loading import scoring_batches
-    from harness.evaluation.evaluate import Places, exact_arithmetic, open_data
+    from harness.evaluation.bench import open_data
+    from harness.evaluation.evaluate import exact_arithmetic
+    from harness.evaluation.places import Places
     from harness.evaluation.sources import GeneratorSource
     from harness.launch.cell import load_generator
     from harness.records import Store

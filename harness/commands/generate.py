@@ -58,8 +58,10 @@ def generate(
     from harness.data.base import DataSet
     from harness.data.loading import scoring_batches
     from harness.data.pairs import PairedFiles, find_pairs
-    from harness.evaluation.evaluate import Places, exact_arithmetic, open_data
+    from harness.evaluation.bench import open_data
+    from harness.evaluation.evaluate import exact_arithmetic
     from harness.evaluation.one_pass import save_png
+    from harness.evaluation.places import Places
     from harness.evaluation.sources import GeneratorSource
     from harness.launch.cell import checkpoint_classes, load_generator
     from harness.launch.official_source import open_weights

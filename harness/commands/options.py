@@ -69,7 +69,7 @@ def with_budget(overrides: dict[str, Any], budget: str | None, suite: Any, place
     if not isinstance(batch, int) or batch < 1:
         raise UserError(f"schedule.batch must be a whole number from 1 up, not {batch!r}", where="--set")
     if budget.strip().endswith("ep"):  # only epochs need the data set
-        from harness.evaluation.evaluate import open_data
+        from harness.evaluation.bench import open_data
 
         samples = len(open_data(suite, suite.train_split, places))
     return {**overrides, "schedule.iterations": budget_iterations(budget, samples, batch)}

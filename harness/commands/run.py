@@ -42,7 +42,8 @@ def run(
     o.refuse_torchrun("run")
     o.import_user_code(user_code)
     from harness.cells import load_suite, resolve
-    from harness.evaluation.evaluate import Places, open_bench, photos_id, record_id
+    from harness.evaluation.bench import open_bench, photos_id, record_id
+    from harness.evaluation.places import Places
     from harness.launch.beforehand import check_cell
     from harness.launch.cell import Machine, Watch, check_trained_data, score_cell, score_photos, train_cell
     from harness.records import Store

@@ -42,7 +42,8 @@ def sampling(
     o.import_user_code(user_code)
     from harness import __version__
     from harness.cells import load_suite
-    from harness.evaluation.evaluate import Places, open_bench
+    from harness.evaluation.bench import open_bench
+    from harness.evaluation.places import Places
     from harness.evaluation.sampling import study
     from harness.evaluation.styles import load_encoder
     from harness.files import write_json

@@ -41,7 +41,7 @@ def train(
     """
     o.import_user_code(user_code)
     from harness.cells import resolve
-    from harness.evaluation.evaluate import Places
+    from harness.evaluation.places import Places
     from harness.launch.beforehand import check_cell
     from harness.launch.cell import Machine, Watch, train_cell
     from harness.records import Store

@@ -17,6 +17,8 @@ A sample is named as its photo (aachen_000000_000019_leftImg8bit), as the offici
 
 from __future__ import annotations
 
+import hashlib
+import re
 from pathlib import Path
 from typing import ClassVar
 
@@ -32,8 +34,11 @@ from harness.registry import DATASETS
 CLASSES = read_classes("cityscapes", void=None)
 SCORED_CLASSES, TO_SCORED = read_scored("cityscapes")
 LICENCE_PLATE = 34
+UNLABELED = 0
 SPLITS = ("train", "val")
 _LABEL, _INSTANCE, _PHOTO = "_gtFine_labelIds.png", "_gtFine_instanceIds.png", "_leftImg8bit.png"
+# aachen_000000_000019, and what the data set puts behind it.
+_FRAME = re.compile(r"(.+_\d{6}_\d{6})_(?:leftImg8bit|gt(?:Fine|Coarse)_[A-Za-z]+)")
 
 
 @DATASETS.register_module(name="cityscapes")
@@ -45,6 +50,9 @@ class Cityscapes(PairedFiles):
     """
 
     classes = CLASSES
+    scored_classes = SCORED_CLASSES
+    to_scored = TO_SCORED
+    label_ending: ClassVar[str] = _LABEL
     markers: ClassVar[tuple[str, ...]] = ("gtFine",)
     howto: ClassVar[str] = (
         "expected the folders leftImg8bit and gtFine, each with train and val; they are the contents of "
@@ -57,8 +65,6 @@ class Cityscapes(PairedFiles):
         if root is None:
             raise UserError("cityscapes needs its folder", mend=self.howto)
         super().__init__(root, CLASSES, _pairs(root, split, with_photos, instances))
-        self.scored_classes = SCORED_CLASSES
-        self.to_scored = TO_SCORED
 
     @staticmethod
     def read_label(path: Path) -> NDArray[np.integer]:
@@ -66,6 +72,34 @@ class Cityscapes(PairedFiles):
         values = read_indices(path, "label")
         values[(values == 255) | (values == -1)] = LICENCE_PLATE
         return values
+
+    @staticmethod
+    def sample_key(stem: str) -> str:
+        """City, sequence and frame of a file name: what photo, labels and anybody's output of a sample share."""
+        frame = _FRAME.fullmatch(stem)
+        return frame[1] if frame else stem
+
+    def fingerprint(self) -> str:
+        """As of any data set, and over the way from labelIds to the 19 classes that are scored."""
+        scored = f"{self.scored_classes.names} {self.scored_classes.void} {self.to_scored.tolist()}"
+        return hashlib.sha256(f"{super().fingerprint()} {scored}".encode()).hexdigest()
+
+
+def train_ids_to_label_ids(train_ids: NDArray[np.integer]) -> NDArray[np.uint8]:
+    """Predictions as trainIds (any shape; 0 to 18, void 255) as labelIds, the form of the benchmark's server.
+
+    Void becomes labelId 0, unlabeled. `TO_SCORED[label]` is the way back. Raises UserError for another value.
+    """
+    table = np.full(256, UNLABELED, dtype=np.uint8)
+    label_ids = np.flatnonzero(SCORED_CLASSES.void != TO_SCORED)
+    table[TO_SCORED[label_ids]] = label_ids
+    legal = ((train_ids >= 0) & (train_ids < len(SCORED_CLASSES))) | (train_ids == SCORED_CLASSES.void)
+    if not legal.all():
+        raise UserError(
+            f"{int(train_ids[~legal].flat[0])} is no trainId of cityscapes",
+            mend=f"legal: 0 to {len(SCORED_CLASSES) - 1}, or 255 (void)",
+        )
+    return table[train_ids]
 
 
 def _pairs(root: Path, split: str, with_photos: bool, instances: bool) -> list[Pair]:

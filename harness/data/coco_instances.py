@@ -11,7 +11,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -123,25 +123,46 @@ def _checked(polygons: list[Any], annotation: dict[str, Any], path: Path) -> lis
     return polygons
 
 
-def make_instance_maps(
-    labels: Path, annotations: Path, folder: Path, progress: Callable[[int, int], None] | None = None
-) -> int:
-    """Write the instance map of every pixel map in `labels` into `folder`; returns how many.
+class Made(NamedTuple):
+    """How many instance maps were written, and how many were there already."""
 
-    annotations: the instances_*2017.json of the same photos. Raises UserError for a pixel map whose
-    photo the annotations do not name, and for broken files.
+    written: int
+    kept: int
+
+
+def make_instance_maps(
+    labels: Path,
+    annotations: Path,
+    folder: Path,
+    progress: Callable[[int, int], None] | None = None,
+    *,
+    overwrite: bool = False,
+) -> Made:
+    """Write the instance map of every pixel map in `labels` into `folder`.
+
+    annotations: the instances_*2017.json of the same photos. A map that is there is kept, so that a
+    stopped run goes on, or made again with `overwrite`. Raises UserError for a folder that is the label
+    maps' own, for a pixel map whose photo the annotations do not name, and for broken files.
     """
+    if folder.resolve() == labels.resolve():
+        raise UserError("instance maps would take the place of the label maps", where=str(folder), mend="another --to")
     files = list_files(labels, LABEL_SUFFIXES, "label")
+    if not files:
+        raise UserError("no label file in this folder", where=str(labels))
+    wanted = {stem: path for stem, path in files.items() if overwrite or not (folder / f"{stem}.png").is_file()}
+    kept = len(files) - len(wanted)
+    if not wanted:  # the annotations take minutes to read
+        return Made(0, kept)
     things = read_things(annotations)
     unknown = [path for stem, path in files.items() if stem not in things]
     if unknown:
         raise UserError(
             f"{annotations.name} does not know this label's photo", where=str(unknown[0]), mend="take the same split's"
         )
-    for done, (stem, path) in enumerate(files.items(), start=1):
+    for done, (stem, path) in enumerate(wanted.items(), start=1):
         made = instance_map(read_indices(path, "label"), things[stem])
         with atomic_path(folder / f"{stem}.png") as temporary:
             Image.fromarray(made).save(temporary)
         if progress is not None:
-            progress(done, len(files))
-    return len(files)
+            progress(kept + done, len(files))
+    return Made(len(wanted), kept)

@@ -6,7 +6,7 @@ classes that were never labelled. Three layouts are read, told apart by the labe
 
     train2017/ val2017/                               photos
     stuffthingmaps_trainval2017/{train2017,val2017}/  pixel maps
-    instancemaps_trainval2017/{train2017,val2017}/    instance maps, made by harness.data.coco_instances
+    instancemaps_trainval2017/{train2017,val2017}/    instance maps, made by `spadebench instance-maps`
 
     images/{train2017,val2017}/                       the same, as the COCO-Stuff repository lays it out
     annotations/{train2017,val2017}/
@@ -69,19 +69,19 @@ class CocoStuff(PairedFiles):
             raise UserError(f"coco_stuff has no split '{split}'", mend=did_you_mean(split, SPLITS))
         if root is None:
             raise UserError("coco_stuff needs its folder", mend=self.howto)
-        labels, photos, maps = (root / folder.format(split=split) for folder in _layout(root, split))
+        labels, photos, maps = (root / folder.format(split=split) for folder in find_layout(root, split))
         if instances and not maps.is_dir():
             raise UserError(
                 "no such folder of instance maps",
                 where=str(maps),
-                mend="make them from COCO's polygons, see docs/datasets.md",
+                mend="make them with: spadebench instance-maps, see docs/datasets.md",
             )
         super().__init__(
             root, CLASSES, find_pairs(labels, photos if with_photos else None, maps if instances else None)
         )
 
 
-def _layout(root: Path, split: str) -> Layout:
+def find_layout(root: Path, split: str) -> Layout:
     """The first layout whose label folder is there. Raises UserError where none is."""
     for layout in LAYOUTS:
         if (root / layout.labels.format(split=split)).is_dir():

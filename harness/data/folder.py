@@ -17,6 +17,7 @@ classes.yaml:
     photos: photos/{split}/rgb         # optional
     instances: instances               # optional; used where the folder `instances` is there
     splits: {train: train.txt}         # optional
+    labels_by: net@0123abcd            # optional: the segmenter that made the labels, with its weights
 """
 
 from __future__ import annotations
@@ -49,6 +50,7 @@ class Description(BaseModel):
     photos: str | None = None
     instances: str | None = None
     splits: dict[str, str] = Field(default_factory=dict)
+    labels_by: str | None = None
 
 
 def distinct_colours(count: int) -> tuple[tuple[int, int, int], ...]:
@@ -136,7 +138,8 @@ class Folder(PairedFiles):
 
     classes: the description's file, relative to root. labels, photos, instances: folders, over those of
     the description. with_photos=False reads no photos. Instance maps are read where the folder
-    `instances` exists or one is named.
+    `instances` exists or one is named. labels_by: name@weights of the segmenter that made the labels, as
+    the description says, or None: labels that a net made are no truth to score that net's answers by.
     """
 
     markers: ClassVar[tuple[str, ...]] = ()
@@ -173,6 +176,7 @@ class Folder(PairedFiles):
             )
         palette = tuple(description.palette) if description.palette else distinct_colours(len(description.names))
         super().__init__(root, Classes(tuple(description.names), description.void, palette), pairs)
+        self.labels_by = description.labels_by
 
 
 def _place(root: Path, named: str | None, default: str, split: str) -> Path:

@@ -27,9 +27,10 @@ def cache_folder() -> Path:
 def data_root(name: str, given: Path | None = None) -> Path | None:
     """The folder of data set `name`; None for a data set that needs no files.
 
-    The data set lives in R/<name>, or is R itself where R holds one of the entry's `markers` (an entry
-    with no markers takes any R that the option or the variable names). An entry without a `howto` text
-    needs no files. Raises UserError that says what was expected where and how to get it.
+    The data set lives in R/<name> (or R/<its entry's `folder`>, where it shares another's), or is R itself
+    where R holds one of the entry's `markers` (an entry with no markers takes any R that the option or the
+    variable names). An entry without a `howto` text needs no files. Raises UserError that says what was
+    expected where and how to get it.
     """
     entry = lookup(DATASETS, name)
     howto: str | None = getattr(entry, "howto", None)
@@ -39,14 +40,15 @@ def data_root(name: str, given: Path | None = None) -> Path | None:
     markers: tuple[str, ...] = getattr(entry, "markers", ())
     if any((root / marker).exists() for marker in markers):
         return root
-    if (root / name).is_dir():
-        return root / name
+    folder = root / getattr(entry, "folder", name)
+    if folder.is_dir():
+        return folder
     if not markers and source and root.is_dir():
         return root
     looked = f"{source} = {root}" if source else f"{root}, the cache folder"
     raise UserError(
         f"data set '{name}' not found",
-        where=str(root / name),
+        where=str(folder),
         mend=f"{howto}; looked in {looked}; point --data-root or {DATA_VARIABLE} at the folder above it or at itself",
     )
 

@@ -1,85 +1,30 @@
-"""From an image source to a record: opens what a suite's protocol names, runs the one pass, signs the scores."""
+"""From an image source to records: one pass for all protocols asked for, then scores with their signatures."""
 
 from __future__ import annotations
 
 import hashlib
 import shlex
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import Any
 
 import torch
 
 from harness import __version__
-from harness.data.base import DataSet
-from harness.data.encode import Encoding
-from harness.data.roots import data_root, weights_root
-from harness.data.scored import scored_classes
-from harness.errors import UserError
-from harness.evaluation.one_pass import Progress, one_pass, reference_stats
-from harness.evaluation.places import Places
-from harness.evaluation.protocol import Protocol, Signed, short_hash
+from harness.evaluation.bench import RANDOM, Bench, record_id
+from harness.evaluation.one_pass import Passed, Plan, Reading, Settings, one_pass
+from harness.evaluation.protocol import Signed, short_hash
+from harness.evaluation.shards import ALONE, Team
 from harness.evaluation.sources import ImageSource
-from harness.features.base import FeatureNet
 from harness.hardware import peak_memory, provenance, reset_peak_memory
 from harness.metrics.confusion import Confusion, scores
 from harness.metrics.frechet import FeatureStats, frechet_distance
+from harness.metrics.kernel import kernel_distance
+from harness.metrics.notes import small_sample_note
 from harness.records import Record
-from harness.registry import DATASETS, FEATURES, SEGMENTERS, lookup
-from harness.segmenters.base import Segmenter
-from harness.suites.base import Suite
-
-Say = Callable[[str], None]
-
-
-@dataclass
-class Bench:
-    """A suite made ready to score: data, segmenter, feature nets, signed protocol."""
-
-    suite: Suite
-    dataset: DataSet
-    encoding: Encoding
-    segmenter: Segmenter
-    nets: list[FeatureNet]
-    signed: Signed
-    device: torch.device
-    fingerprint: str
-    missing: list[str]
-    places: Places
-    _reference: dict[str, FeatureStats] = field(default_factory=dict)
-
-    @property
-    def protocol_hash(self) -> str:
-        return short_hash(self.signed.signature)
-
-    def reference(self, progress: Progress | None = None) -> dict[str, FeatureStats]:
-        """Statistics of the reference photos, from the cache where they are there."""
-        for net in self.nets:
-            if net.name in self._reference:
-                continue
-            path = self._cache_path(net)
-            if path is not None and path.is_file():
-                self._reference[net.name] = FeatureStats.load(path)
-                continue
-            split = self.dataset
-            if self.signed.protocol.reference == "train":
-                split = open_data(self.suite, self.suite.train_split, self.places)
-            stats = reference_stats(split, self.suite.size, [net], self.device, progress)[net.name]
-            if path is not None:
-                stats.save(path)
-            self._reference[net.name] = stats
-        return self._reference
-
-    def _cache_path(self, net: FeatureNet) -> Path | None:
-        if self.places.cache is None:
-            return None
-        h, w = self.suite.size
-        key = short_hash(f"{net.name}@{net.weights} {w}x{h} {self.signed.reference}", 16)
-        return self.places.cache / f"reference-{key}.npz"
 
 
 @dataclass(frozen=True)
@@ -99,115 +44,67 @@ class Subject:
     made: dict[str, Any] | None = None
 
 
-def open_data(suite: Suite, split: str, places: Places, with_photos: bool = True) -> DataSet:
-    """A split of the suite's data set. Raises UserError where its files are missing."""
-    entry = lookup(DATASETS, suite.data)
-    given = dict(suite.data_options)
-    if not with_photos:
-        given["with_photos"] = False
-    dataset = entry(data_root(suite.data, places.data), split, **given)
-    assert isinstance(dataset, DataSet)
-    return dataset
-
-
-def open_bench(
-    suite: Suite,
-    places: Places,
-    device: torch.device,
-    protocol: Protocol | None = None,
-    features: Sequence[str] | None = None,
-    split: str | None = None,
-    say: Say = lambda line: None,
-) -> Bench:
-    """Make a suite ready to score.
-
-    features: feature nets asked for by name, each of which must be there; None takes those of the
-    protocol that are at hand, says which are not, and signs with the ones taken.
-    """
-    protocol = protocol or suite.protocol
-    torch.set_num_threads(suite.threads)
-    weights = weights_root(places.weights)
-    split = split or suite.score_split
-    dataset = open_data(suite, split, places)
-    if protocol.segmenter is None:
-        raise UserError(
-            f"suite '{suite.name}' has no segmenter", mend="name one in the suite's protocol to score by it"
-        )
-    segmenter = lookup(SEGMENTERS, protocol.segmenter)(weights, device)
-    nets, missing = [], []
-    # Sorted, once each: the order in which nets are named is no part of a protocol.
-    for name in sorted(set(protocol.features if features is None else features)):
-        try:
-            nets.append(lookup(FEATURES, name)(weights, device))
-        except UserError as error:
-            if features is not None:
-                raise
-            missing.append(f"not scored with feature net {name}: {error.what}")
-            say(f"left out: feature net {name}: {error}")
-    protocol = replace(protocol, features=tuple(net.name for net in nets))
-    fingerprint = dataset.fingerprint()
-    reference = fingerprint
-    if nets and protocol.reference == "train":
-        reference = open_data(suite, suite.train_split, places).fingerprint()
-    signed = Signed(
-        protocol=protocol,
-        suite=suite.name,
-        split=split,
-        count=len(dataset),
-        size=suite.size,
-        segmenter_weights=segmenter.weights,
-        feature_weights=tuple(net.weights for net in nets),
-        data=fingerprint[:8],
-        reference=reference[:8] if nets else "",
-    )
-    encoding = Encoding(dataset.classes, suite.size, suite.unknown, suite.edges)
-    return Bench(suite, dataset, encoding, segmenter, nets, signed, device, fingerprint, missing, places)
-
-
-def record_id(bench: Bench, source_id: str) -> str:
-    """The scoring id: (cell or image source) × protocol."""
-    return f"{source_id}-{bench.protocol_hash}"
-
-
-def photos_id(bench: Bench) -> str:
-    """Source id of the scored split's photos."""
-    return f"photos-{bench.fingerprint[:12]}"
-
-
 def evaluate(
     bench: Bench,
     source: ImageSource,
     subject: Subject,
-    batch: int = 8,
-    workers: int = 0,
-    save_images: Path | None = None,
-    progress: Progress | None = None,
+    settings: Settings | None = None,
 ) -> tuple[Record, Confusion]:
-    """Run the one pass and make the record."""
-    reset_peak_memory(bench.device)
+    """Run the one pass by one protocol and make the record."""
+    return evaluate_all([bench], source, subject, settings)[0]
+
+
+def evaluate_all(
+    benches: Sequence[Bench],
+    source: ImageSource,
+    subject: Subject,
+    settings: Settings | None = None,
+    team: Team = ALONE,
+) -> list[tuple[Record, Confusion]]:
+    """Run one pass for several protocols of one suite, split and `fit`, and make a record for each.
+
+    An image is made once, read once by each way of reading, described once by each feature net. team: the
+    processes that share the pass; each gets the same records.
+    """
+    first = benches[0]
+    settings = settings or Settings(first.device)
+    settings = replace(settings, part=team.part(len(first.dataset), settings.batch))
+    reset_peak_memory(first.device)
+    plan = _plan(benches)
     with exact_arithmetic():
-        reference = bench.reference()
-        passed = one_pass(
-            source,
-            bench.dataset,
-            bench.encoding,
-            bench.signed.protocol,
-            bench.segmenter,
-            bench.nets,
-            bench.device,
-            batch=batch,
-            workers=workers,
-            save_images=save_images,
-            progress=progress,
-        )
-    total = passed.confusion.total()
-    found = scores(total, bench.signed.protocol.class_mean)
-    found["iou"] = dict(zip(scored_classes(bench.dataset).names, found["iou"], strict=True))
-    distances = {net.key: frechet_distance(passed.features[net.name], reference[net.name]) for net in bench.nets}
-    iou = found.pop("iou")
-    record_name = record_id(bench, source.id)
+        for bench in benches:
+            bench.reference(team=team)
+        passed = _gathered(one_pass(source, first.dataset, first.encoding, plan, settings), first, team)
+    return [_made(bench, source, subject, passed) for bench in benches]
+
+
+def _plan(benches: Sequence[Bench]) -> Plan:
+    readings = {}
+    nets = {}
+    for bench in benches:
+        reading = Reading(bench.segmenter, bench.protocol)
+        readings.setdefault(reading.key, reading)
+        nets.update({net.name: net for net in bench.nets})
+    keep: frozenset[str] = frozenset().union(*(bench.keep for bench in benches))
+    return Plan(readings, list(nets.values()), keep)
+
+
+def _gathered(own: Passed, bench: Bench, team: Team) -> Passed:
+    """What all processes have found."""
+    names = bench.dataset.names
+    return Passed(
+        {key: team.confusion(confusion, names) for key, confusion in own.confusions.items()},
+        {name: team.features(stats) for name, stats in own.features.items()},
+        own.seconds_making,
+        max(team.gathered(own.seconds)),
+    )
+
+
+def _made(bench: Bench, source: ImageSource, subject: Subject, passed: Passed) -> tuple[Record, Confusion]:
+    confusion = passed.confusions[Reading(bench.segmenter, bench.protocol).key]
+    name = record_id(bench, source.id)
     record = Record(
-        id=record_name,
+        id=name,
         cell=subject.cell,
         method=subject.method,
         title=subject.title,
@@ -215,8 +112,8 @@ def evaluate(
         seed=subject.seed,
         source=source.describe(),
         config=subject.config,
-        protocol=describe_protocol(bench),
-        scores={**found, **distances, "iou": iou},
+        protocol=describe_protocol(bench.signed),
+        scores=segmentation_scores(confusion, bench.signed) | distances(bench, passed.features),
         cost={
             **dict.fromkeys(("parameters", "multiply_adds", "seconds_training")),
             "seconds_scoring": round(passed.seconds, 3),
@@ -225,7 +122,7 @@ def evaluate(
             "peak_memory_bytes": peak_memory(bench.device),
             **subject.trained,
         },
-        notes=[*subject.notes, *bench.missing, *_loss_notes(bench, subject)],
+        notes=[*subject.notes, *bench.missing, *_flags(bench, subject)],
         provenance={
             "spadebench": __version__,
             **provenance(bench.device),
@@ -234,44 +131,52 @@ def evaluate(
             "finished": datetime.now(UTC).isoformat(timespec="seconds"),
             "command": shlex.join(["spadebench", *sys.argv[1:]]),
         },
-        confusion=f"{record_name}.confusion.npz",
+        confusion=f"{name}.confusion.npz",
     )
-    return record, passed.confusion
+    # The classes' figures last, for whoever reads the file.
+    record.scores["iou"] = record.scores.pop("iou")
+    return record, confusion
 
 
-def describe_protocol(bench: Bench) -> dict[str, Any]:
-    """The protocol's part of a record."""
-    signed, protocol = bench.signed, bench.signed.protocol
+def segmentation_scores(confusion: Confusion, signed: Signed) -> dict[str, Any]:
+    """mIoU, the accuracy by the protocol and by either void rule, and the IoU of each class, as fractions."""
+    found = scores(confusion.total(), signed.protocol.class_mean)
+    ignored, wrong = found["accuracy"], found["accuracy_void_wrong"]
     return {
-        "name": protocol.name,
-        "signature": signed.signature,
-        "hash": bench.protocol_hash,
-        "segmentation": {"signature": signed.segmentation, "hash": short_hash(signed.segmentation)},
-        "distance": {"signature": signed.distance, "hash": short_hash(signed.distance)},
-        "fields": {
-            "segmenter": protocol.segmenter,
-            "image": protocol.image,
-            "label": protocol.label,
-            "class_mean": protocol.class_mean,
-            "features": list(protocol.features),
-            "reference": protocol.reference,
-            "quantise": protocol.quantise,
-        },
+        "miou": found["miou"],
+        "accuracy": wrong if signed.protocol.void == "wrong" else ignored,
+        "accuracy_void_ignored": ignored,
+        "accuracy_void_wrong": wrong,
+        "iou": dict(zip(confusion.classes, found["iou"], strict=True)),
     }
 
 
-def check_disjoint(train: DataSet, scored: DataSet) -> None:
-    """Raise UserError where a sample is in the trained and in the scored split, by content."""
-    seen = {digest: name for name, digest in zip(train.names, train.digests(), strict=True)}
-    shared = [
-        (seen[digest], name) for name, digest in zip(scored.names, scored.digests(), strict=True) if digest in seen
-    ]
-    if shared:
-        first, second = shared[0]
-        raise UserError(
-            f"{len(shared)} samples are in the trained and in the scored split, such as '{first}' and '{second}'",
-            mend="split the data so that no sample is in both",
-        )
+def distances(bench: Bench, found: dict[str, FeatureStats]) -> dict[str, float]:
+    """Fréchet distances by the nets' keys, and kernel distances (`kid`, or `kd_<net>`) where they are asked for."""
+    reference = bench.reference()
+    values = {net.key: frechet_distance(found[net.name], reference[net.name]) for net in bench.nets}
+    if bench.protocol.kernel:
+        for net in bench.nets:
+            values[kernel_key(net.key)] = kernel_distance(found[net.name], reference[net.name])
+    return values
+
+
+def kernel_key(key: str) -> str:
+    """The kernel distance's key under `scores` for a feature net's key."""
+    return "kid" if key == "fid" else f"kd_{key.removeprefix('fd_')}"
+
+
+def describe_protocol(signed: Signed) -> dict[str, Any]:
+    """The protocol's part of a record."""
+    return {
+        "name": signed.protocol.name,
+        "signature": signed.signature,
+        "hash": short_hash(signed.signature),
+        "segmentation": {"signature": signed.segmentation, "hash": short_hash(signed.segmentation)},
+        "distance": {"signature": signed.distance, "hash": short_hash(signed.distance)},
+        "fields": signed.protocol.as_dict(),
+        "facts": signed.facts(),
+    }
 
 
 @contextmanager
@@ -294,17 +199,30 @@ def state_hash(state: dict[str, torch.Tensor]) -> str:
     return total.hexdigest()[:12]
 
 
-def _loss_notes(bench: Bench, subject: Subject) -> list[str]:
-    """Flags for nets that had a part in both the training's loss and the scores, by name or by weights."""
-    name, _, weights = subject.perceptual.partition("@")
-    if not name:
-        return []
+def _flags(bench: Bench, subject: Subject) -> list[str]:
+    """What a reader of the record must know: losses that score, random weights, labels out of the segmenter,
+    too few images."""
     notes = []
-    if name == bench.segmenter.name or weights == bench.segmenter.weights:
+    name, _, weights = subject.perceptual.partition("@")
+    if name and (name == bench.segmenter.name or weights == bench.segmenter.weights):
         notes.append(f"the scoring segmenter {bench.segmenter.name} was a loss of the training")
     notes += [
         f"the feature net of {net.key} was a loss of the training"
         for net in bench.nets
-        if name == net.name or weights == net.weights
+        if name and (name == net.name or weights == net.weights)
     ]
+    if bench.segmenter.weights == RANDOM:
+        notes.append(f"segmenter {bench.segmenter.name}: random weights, so mIoU and accuracy are no scores")
+    notes += [
+        f"feature net {net.name}: random weights, so its distance is no score"
+        for net in bench.nets
+        if net.weights == RANDOM
+    ]
+    made_by = getattr(bench.dataset, "labels_by", None)
+    if made_by is not None and made_by.partition("@")[0] == bench.segmenter.name:
+        notes.append(f"the label maps were made by the scoring segmenter {bench.segmenter.name}")
+    elif made_by is not None:
+        notes.append(f"the label maps were made by the segmenter {made_by}")
+    counts = min(len(bench.dataset), bench.signed.reference_count)
+    notes += [note for net in bench.nets if (note := small_sample_note(counts, net.dim, net.key)) is not None]
     return notes

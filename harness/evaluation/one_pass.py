@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -16,7 +16,7 @@ from torch import Tensor
 
 from harness.data.base import DataSet
 from harness.data.encode import Encoding, resized_label, resized_photo
-from harness.data.loading import scoring_batches
+from harness.data.loading import ScoreBatch, scoring_batches
 from harness.data.scored import scored_classes, scored_label
 from harness.errors import UserError
 from harness.evaluation.protocol import Protocol
@@ -28,51 +28,133 @@ from harness.metrics.frechet import FeatureStats
 from harness.segmenters.base import Segmenter
 
 Progress = Callable[[int, int], None]
+Images = Sequence[NDArray[np.uint8]]
+
+
+@dataclass(frozen=True)
+class Reading:
+    """One way in which images are read back: a segmenter, and what it sees."""
+
+    segmenter: Segmenter
+    protocol: Protocol
+
+    @property
+    def key(self) -> tuple[str, ...]:
+        """Equal for two readings that give one confusion."""
+        p = self.protocol
+        return (self.segmenter.name, self.segmenter.weights, p.image, p.resize, p.label, p.fit)
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What a pass does with each image. Readings and nets occur once each.
+
+    keep: names of the nets whose features are all kept, for a kernel distance. All readings have one `fit`.
+    """
+
+    readings: Mapping[tuple[str, ...], Reading]
+    nets: Sequence[FeatureNet]
+    keep: frozenset[str] = frozenset()
+
+    @property
+    def fit(self) -> str:
+        return next(iter(self.readings.values())).protocol.fit
 
 
 @dataclass(frozen=True)
 class Passed:
-    """What one pass leaves: confusion per image, feature statistics by net, seconds making images and in all."""
+    """What one pass leaves: a confusion by the key of its reading, feature statistics by net, seconds making
+    images and in all."""
 
-    confusion: Confusion
+    confusions: dict[tuple[str, ...], Confusion]
     features: dict[str, FeatureStats]
     seconds_making: float
     seconds: float
 
 
-def one_pass(
-    source: ImageSource,
-    dataset: DataSet,
-    encoding: Encoding,
-    protocol: Protocol,
-    segmenter: Segmenter,
-    feature_nets: Sequence[FeatureNet],
-    device: torch.device,
-    batch: int = 8,
-    workers: int = 0,
-    save_images: Path | None = None,
-    progress: Progress | None = None,
-) -> Passed:
-    """Score every sample of a split. Raises UserError where segmenter and data set differ in classes."""
-    check_segmenter(segmenter, dataset)
-    stats = {net.name: FeatureStats(net.dim) for net in feature_nets}
-    matrices: list[NDArray[np.int64]] = []
+@dataclass(frozen=True)
+class Settings:
+    """How a pass goes about it; none of it changes a number by more than 1e-5.
+
+    batch: images at a time. workers: loader threads. part: the batches (numbers) that this process does;
+    None does all. save_images: folder that gets the images as PNG.
+    """
+
+    device: torch.device
+    batch: int = 8
+    workers: int = 0
+    part: range | None = None
+    save_images: Path | None = None
+    progress: Progress | None = field(default=None, compare=False)
+
+
+def one_pass(source: ImageSource, dataset: DataSet, encoding: Encoding, plan: Plan, settings: Settings) -> Passed:
+    """Score the samples of a split. Raises UserError where segmenter and data set differ in classes, and for
+    an image of a size that the protocol does not take."""
+    for reading in plan.readings.values():
+        check_segmenter(reading.segmenter, dataset)
+    stats = {net.name: FeatureStats(net.dim, keep=net.name in plan.keep) for net in plan.nets}
+    matrices: dict[tuple[str, ...], list[NDArray[np.int64]]] = {key: [] for key in plan.readings}
+    names: list[str] = []
+    indices = _indices(len(dataset), settings)
     began, making = time.perf_counter(), 0.0
-    done = 0
-    for scored in scoring_batches(dataset, encoding, batch=batch, photos=source.kind == "photos", workers=workers):
+    for scored in scoring_batches(
+        dataset,
+        encoding,
+        batch=settings.batch,
+        indices=indices,
+        photos=source.kind == "photos",
+        workers=settings.workers,
+    ):
         start = time.perf_counter()
         images = source.images(scored)
         making += time.perf_counter() - start
-        if save_images is not None:
+        if settings.save_images is not None:
             for name, image in zip(scored.names, images, strict=True):
-                save_png(save_images / f"{name}.png", image)
-        matrices += confusions(images, scored.native, dataset, protocol, segmenter, device)
-        describe(images, encoding.size, feature_nets, stats, device)
-        done += len(images)
-        if progress is not None:
-            progress(done, len(dataset))
-    confusion = Confusion.from_dense(matrices, list(dataset.names), scored_classes(dataset).names)
-    return Passed(confusion, stats, making, time.perf_counter() - began)
+                save_png(settings.save_images / f"{name}.png", image)
+        images = fitted(images, scored, encoding.size, source, plan.fit)
+        for key, reading in plan.readings.items():
+            seen = images
+            if source.kind == "photos" and reading.protocol.image == "own":
+                seen = [resized_photo(image, encoding.size) for image in images]
+            matrices[key] += confusions(
+                seen, scored.native, dataset, reading.protocol, reading.segmenter, settings.device
+            )
+        describe(images, encoding.size, plan.nets, stats, settings.device)
+        names += scored.names
+        if settings.progress is not None:
+            settings.progress(len(names), len(indices))
+    classes = scored_classes(dataset).names
+    found = {key: Confusion.from_dense(dense, names, classes) for key, dense in matrices.items()}
+    return Passed(found, stats, making, time.perf_counter() - began)
+
+
+def _indices(count: int, settings: Settings) -> range:
+    """The samples of this process: whole batches, so that each batch is one that a single process makes too."""
+    if settings.part is None:
+        return range(count)
+    first, last = settings.part.start * settings.batch, settings.part.stop * settings.batch
+    return range(min(first, count), min(last, count))
+
+
+def fitted(images: Images, batch: ScoreBatch, size: tuple[int, int], source: ImageSource, fit: str) -> Images:
+    """The images at the suite's size as the protocol's `fit` has it; photos as they are.
+
+    Raises UserError for an image of another size where the protocol takes no other.
+    """
+    if source.kind == "photos" or fit == "own":
+        return images
+    if fit == "bicubic":
+        return [resized_photo(image, size) for image in images]
+    for name, image in zip(batch.names, images, strict=True):
+        if image.shape[:2] != size:
+            (h, w), (height, width) = image.shape[:2], size
+            raise UserError(
+                f"image '{name}' is {w}x{h}, images of this suite are {width}x{height}",
+                mend="--fit bicubic resizes them, --fit own lets the segmenter see them as they are; "
+                "the signature says so",
+            )
+    return images
 
 
 def check_segmenter(segmenter: Segmenter, dataset: DataSet) -> None:
@@ -86,7 +168,7 @@ def check_segmenter(segmenter: Segmenter, dataset: DataSet) -> None:
 
 
 def confusions(
-    images: Sequence[NDArray[np.uint8]],
+    images: Images,
     native: Sequence[NDArray[np.integer]],
     dataset: DataSet,
     protocol: Protocol,
@@ -105,7 +187,7 @@ def confusions(
 
 @torch.inference_mode()
 def read_back(
-    images: Sequence[NDArray[np.uint8]],
+    images: Images,
     labels: Sequence[NDArray[np.integer]],
     protocol: Protocol,
     segmenter: Segmenter,
@@ -128,7 +210,7 @@ def read_back(
 
 @torch.inference_mode()
 def describe(
-    images: Sequence[NDArray[np.uint8]],
+    images: Images,
     size: tuple[int, int],
     nets: Sequence[FeatureNet],
     stats: dict[str, FeatureStats],
@@ -143,17 +225,25 @@ def describe(
 
 
 def reference_stats(
-    dataset: DataSet, size: tuple[int, int], nets: Sequence[FeatureNet], device: torch.device, progress: Progress | None
+    dataset: DataSet,
+    size: tuple[int, int],
+    nets: Sequence[FeatureNet],
+    keep: frozenset[str],
+    settings: Settings,
 ) -> dict[str, FeatureStats]:
-    """Feature statistics of a split's photos at the suite's size."""
-    stats = {net.name: FeatureStats(net.dim) for net in nets}
-    for index in range(len(dataset)):
-        photo = dataset.load(index).photo
-        if photo is None:
-            raise UserError("this data set was opened without photos", mend="Fréchet distances need them")
-        describe([photo], size, nets, stats, device)
-        if progress is not None:
-            progress(index + 1, len(dataset))
+    """Feature statistics of a split's photos (of this process's part) at the suite's size."""
+    stats = {net.name: FeatureStats(net.dim, keep=net.name in keep) for net in nets}
+    indices = _indices(len(dataset), settings)
+    for start in range(indices.start, indices.stop, settings.batch):
+        photos = []
+        for index in range(start, min(start + settings.batch, indices.stop)):
+            photo = dataset.load(index).photo
+            if photo is None:
+                raise UserError("this data set was opened without photos", mend="Fréchet distances need them")
+            photos.append(photo)
+        describe(photos, size, nets, stats, settings.device)
+        if settings.progress is not None:
+            settings.progress(start + len(photos) - indices.start, len(indices))
     return stats
 
 
@@ -171,8 +261,11 @@ def _tensor(image: NDArray[np.uint8], device: torch.device) -> Tensor:
 def _segmenter_input(
     image: NDArray[np.uint8], label_shape: tuple[int, ...], protocol: Protocol, device: torch.device
 ) -> Tensor:
-    tensor = _tensor(image, device)
-    if protocol.image == "own" or tensor.shape[1:] == torch.Size(label_shape):
-        return tensor
-    resized = F.interpolate(tensor[None], size=tuple(label_shape), mode="bilinear", align_corners=False)
+    """What the segmenter sees: (3, H, W) float32 in 0 .. 255."""
+    height, width = label_shape
+    if protocol.image == "own" or image.shape[:2] == (height, width):
+        return _tensor(image, device)
+    if protocol.resize == "bicubic":
+        return _tensor(resized_photo(image, (height, width)), device)
+    resized = F.interpolate(_tensor(image, device)[None], size=(height, width), mode="bilinear", align_corners=False)
     return resized[0]

@@ -29,7 +29,8 @@ from torch import nn
 from harness.data.encode import resized_photo
 from harness.data.loading import ScoreBatch, scoring_batches
 from harness.errors import UserError
-from harness.evaluation.evaluate import Bench, exact_arithmetic
+from harness.evaluation.bench import Bench
+from harness.evaluation.evaluate import exact_arithmetic
 from harness.evaluation.one_pass import Progress, check_segmenter, confusions
 from harness.evaluation.sources import GeneratorSource
 from harness.evaluation.styles import check_takes_z, style_code

@@ -1,11 +1,14 @@
-"""Image sources: where the uint8 images come from that are scored. Generator, folder, or the photos."""
+"""Image sources: where the uint8 images come from that are scored.
+
+A generator and the data set's photos are here; images that somebody's code made, as files or from Python,
+are in given_images.py and iterables.py, and their names are importable from here too. A source does not
+resize: the pass checks sizes.
+"""
 
 from __future__ import annotations
 
-import hashlib
 import zlib
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, Protocol
 
 import numpy as np
@@ -13,17 +16,32 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from harness.data.base import DataSet, read_image
 from harness.data.loading import ScoreBatch
 from harness.errors import UserError
+from harness.evaluation.given_images import ArchiveSource, FolderSource, archive_source, folder_source, given_source
+from harness.evaluation.iterables import IterableSource, iterable_source
 from harness.seeding import mixed_seed
 from harness.training.networks import z_dim_of
 
-IMAGE_ENDINGS = (".png", ".jpg", ".jpeg", ".webp", ".tif", ".tiff", ".bmp")
+__all__ = [
+    "ArchiveSource",
+    "FolderSource",
+    "GeneratorSource",
+    "ImageSource",
+    "IterableSource",
+    "PhotoSource",
+    "archive_source",
+    "folder_source",
+    "given_source",
+    "iterable_source",
+    "noise_for",
+    "truncate",
+]
 
 
 class ImageSource(Protocol):
-    """kind: `generator`, `folder` or `photos`. id: a hash of the content, or of what makes it."""
+    """kind: `generator`, `photos`, `folder`, `archive` or `images` (an iterable). id: a hash of the content, or of
+    what makes it; that of an iterable is known after the pass."""
 
     kind: str
     id: str
@@ -105,47 +123,3 @@ class PhotoSource:
 
     def describe(self) -> dict[str, Any]:
         return {"kind": self.kind, "id": self.id}
-
-
-@dataclass
-class FolderSource:
-    """Images made by anybody's code: one file per sample, its name that of the sample."""
-
-    files: dict[str, Path]
-    id: str
-    kind: str = "folder"
-
-    def images(self, batch: ScoreBatch) -> list[NDArray[np.uint8]]:
-        return [read_image(self.files[name], "image") for name in batch.names]
-
-    def describe(self) -> dict[str, Any]:
-        return {"kind": self.kind, "id": self.id, "images": len(self.files)}
-
-
-def folder_source(folder: Path, dataset: DataSet) -> FolderSource:
-    """The images of a folder, matched to the samples by name. Raises UserError for an unmatched sample or image."""
-    if not folder.is_dir():
-        raise UserError("no such folder of images", where=str(folder))
-    found: dict[str, Path] = {}
-    for path in sorted(folder.rglob("*")):
-        if path.suffix.lower() not in IMAGE_ENDINGS or path.name.startswith("."):
-            continue
-        name = path.relative_to(folder).with_suffix("").as_posix()
-        if name in found:
-            raise UserError(f"{found[name].name} and {path.name} are two images of one name", where=str(path.parent))
-        found[name] = path
-    if not found:
-        raise UserError("this folder holds no images", where=str(folder), mend=f"endings: {' '.join(IMAGE_ENDINGS)}")
-    missing = [name for name in dataset.names if name not in found]
-    extra = sorted(set(found) - set(dataset.names))
-    if missing or extra:
-        examples = [*(f"no image for {n}" for n in missing[:2]), *(f"no sample for {n}" for n in extra[:2])]
-        raise UserError(
-            f"{len(missing)} samples have no image and {len(extra)} images have no sample: {'; '.join(examples)}",
-            where=str(folder),
-            mend="name each image after its sample",
-        )
-    total = hashlib.sha256()
-    for name in dataset.names:
-        total.update(name.encode() + b"\0" + hashlib.sha256(found[name].read_bytes()).digest())
-    return FolderSource({name: found[name] for name in dataset.names}, total.hexdigest()[:12])

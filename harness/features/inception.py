@@ -14,11 +14,24 @@ from torch import Tensor, nn
 
 from harness.errors import UserError
 from harness.registry import FEATURES
-from harness.weights import find_weights, load_state
+from harness.weights import WeightFile, declare, find_weights, load_state
 
 FILE_NAME = "pt_inception-2015-12-05-6726825d.pth"
 SHA256_PREFIX = "6726825d"
-GET = f"download https://github.com/mseitzer/pytorch-fid/releases/download/fid_weights/{FILE_NAME}"
+RELEASE = declare(
+    WeightFile(
+        name="inception",
+        file=FILE_NAME,
+        page="https://github.com/mseitzer/pytorch-fid/releases/tag/fid_weights",
+        address=f"https://github.com/mseitzer/pytorch-fid/releases/download/fid_weights/{FILE_NAME}",
+        gives="FID",
+        users=("inception", "inception_clean"),
+        sha256=SHA256_PREFIX,
+        licence="not stated; the code's is Apache-2.0",
+        keys="pytorch-fid's InceptionV3",
+    )
+)
+GET = RELEASE.get
 
 
 def build(state: Mapping[str, Tensor]) -> nn.Module:
@@ -63,12 +76,16 @@ class Inception:
         return pooled.flatten(1)
 
 
+def load(weights_root: Path | None) -> nn.Module:
+    """`build` of the weight file. Raises UserError where it is missing or another one."""
+    path = find_weights(FILE_NAME, weights_root, SHA256_PREFIX, GET)
+    try:
+        return build(load_state(path))
+    except RuntimeError as error:
+        raise UserError("these weights do not fit pytorch-fid's net", where=str(path), mend=GET) from error
+
+
 @FEATURES.register_module(name="inception")
 def inception(weights_root: Path | None, device: torch.device | str) -> Inception:
     """FID's feature net. Raises UserError where its weight file is missing or another one."""
-    path = find_weights(FILE_NAME, weights_root, SHA256_PREFIX, GET)
-    try:
-        net = build(load_state(path))
-    except RuntimeError as error:
-        raise UserError("these weights do not fit pytorch-fid's net", where=str(path), mend=GET) from error
-    return Inception(net, device)
+    return Inception(load(weights_root), device)

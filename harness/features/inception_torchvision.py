@@ -16,14 +16,36 @@ from torch import Tensor, nn
 
 from harness.errors import UserError
 from harness.registry import FEATURES
-from harness.weights import find_weights, load_state, weight_folders
+from harness.weights import WeightFile, declare, find_weights, load_state, weight_folders
 
 # File name and sha256 prefix, the one to get first. The second is what torchvision pointed to at the time.
 FILES = {
     "inception_v3_google-0cc3c7bd.pth": "0cc3c7bd",
     "inception_v3_google-1a9a5a14.pth": "1a9a5a14",
 }
-GET = f"download https://download.pytorch.org/models/{next(iter(FILES))}"
+NAMES = ("inception_torchvision", "inception_torchvision_renormalised")
+
+
+def _declared(name: str, file_name: str, which: str) -> WeightFile:
+    return declare(
+        WeightFile(
+            name=name,
+            file=file_name,
+            page="https://github.com/pytorch/vision, models/inception.py",
+            address=f"https://download.pytorch.org/models/{file_name}",
+            gives=f"the Fréchet distances of pytorch-fid's first months; {which}",
+            users=NAMES,
+            sha256=FILES[file_name],
+            licence="not stated; the code's is BSD-3-Clause",
+            keys="torchvision's Inception v3",
+        )
+    )
+
+
+_newer, _older = FILES
+RELEASE = _declared("inception_torchvision", _newer, "today's file")
+OLDER_RELEASE = _declared("inception_torchvision_older", _older, "that time's file, not needed beside today's")
+GET = RELEASE.get
 SIDE = 299
 
 # What multiplies 0 .. 1, and what is then added, for each of R, G, B.

@@ -5,7 +5,7 @@ from __future__ import annotations
 from harness.cells import Cell
 from harness.cost import check_networks
 from harness.data.base import Classes
-from harness.evaluation.evaluate import open_data
+from harness.evaluation.bench import open_data
 from harness.evaluation.places import Places
 from harness.registry import DATASETS, lookup
 from harness.suites.base import Suite

@@ -19,15 +19,10 @@ from harness.cost import generator_cost
 from harness.data.base import Classes, DataSet
 from harness.data.roots import weights_root
 from harness.errors import UserError
-from harness.evaluation.evaluate import (
-    Bench,
-    Places,
-    Subject,
-    check_disjoint,
-    evaluate,
-    open_data,
-    photos_id,
-)
+from harness.evaluation.bench import Bench, check_disjoint, open_data, photos_id
+from harness.evaluation.evaluate import Subject, evaluate
+from harness.evaluation.one_pass import Settings
+from harness.evaluation.places import Places
 from harness.evaluation.sources import GeneratorSource, ImageSource, PhotoSource
 from harness.files import write_text
 from harness.records import Store
@@ -103,14 +98,13 @@ def score_photos(bench: Bench, store: Store, machine: Machine, progress: Progres
 def _scored(
     source: ImageSource, subject: Subject, bench: Bench, store: Store, machine: Machine, progress: Progress | None
 ) -> dict[str, Any]:
-    record, confusion = evaluate(
-        bench,
-        source,
-        subject,
-        batch=machine.score_batch,
-        workers=machine.workers,
+    settings = Settings(
+        bench.device,
+        machine.score_batch,
+        machine.workers,
         progress=None if progress is None else lambda done, total: progress(done, total, {}),
     )
+    record, confusion = evaluate(bench, source, subject, settings)
     store.save(record, confusion)
     return record.as_dict()
 

@@ -7,7 +7,9 @@ from pathlib import Path
 from harness.cells import config_id, load_suite
 from harness.cost import generator_cost
 from harness.errors import UserError
-from harness.evaluation.evaluate import Bench, Places, Subject, check_disjoint, open_data
+from harness.evaluation.bench import Bench, check_disjoint, open_data
+from harness.evaluation.evaluate import Subject
+from harness.evaluation.places import Places
 from harness.evaluation.sources import GeneratorSource
 from harness.launch.beforehand import suite_classes
 from harness.launch.cell import checkpoint_classes, generator_subject, load_generator

@@ -13,12 +13,14 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from harness.registry import SEGMENTERS
+from harness.registry import SEGMENTERS, UNTRAINED
 from harness.segmenters.resnet import EXPANSION, normaliser, released
-from harness.weights import find_weights, load_state, short_digest
+from harness.segmenters.untrained import RANDOM, untrained
+from harness.weights import WeightFile, declare, load_state, short_digest
 
 FILE = "deeplabv2_resnet101_msc-cocostuff164k-100000.pth"
-GET = f"get {FILE} from the COCO-Stuff 164k models that github.com/kazuto1011/deeplab-pytorch links to"
+NAME = "deeplabv2_coco_stuff"
+SINGLESCALE = "deeplabv2_coco_stuff_singlescale"
 CLASSES = 182
 SCALES = (0.5, 0.75)
 RATES = (6, 12, 18, 24)
@@ -127,13 +129,12 @@ def multi_scale_net() -> MultiScale:
 
 
 class DeepLabV2COCOStuff:
-    """DeepLabV2 on COCO-Stuff's 182 classes, three scales, at the size of the image."""
+    """DeepLabV2 on COCO-Stuff's 182 classes, at the size of the image; `net` decides the scales."""
 
-    name = "deeplabv2_coco_stuff"
     classes = CLASSES
 
-    def __init__(self, net: nn.Module, weights: str, device: torch.device | str) -> None:
-        self.net, self.weights, self.device = net.to(device), weights, device
+    def __init__(self, net: nn.Module, weights: str, device: torch.device | str, name: str = NAME) -> None:
+        self.name, self.net, self.weights, self.device = name, net.to(device), weights, device
         self.mean = normaliser(MEAN, device)
 
     @torch.inference_mode()
@@ -147,12 +148,55 @@ class DeepLabV2COCOStuff:
         return logits.argmax(dim=1)
 
 
-@SEGMENTERS.register_module(name="deeplabv2_coco_stuff")
+def load(path: Path) -> MultiScale:
+    """The net with the weights of a release file. Raises UserError where it does not fit."""
+    return released(multi_scale_net, load_state(path), str(path), RELEASE.get)
+
+
+RELEASE = declare(
+    WeightFile(
+        name=NAME,
+        file=FILE,
+        page="https://github.com/kazuto1011/deeplab-pytorch",
+        address=f"https://github.com/kazuto1011/deeplab-pytorch/releases/download/v1.0/{FILE}",
+        gives="mIoU 39.1, accuracy 66.8 on COCO-Stuff's real validation photos",
+        users=(NAME, SINGLESCALE),
+        licence="not stated; the code's is MIT",
+        keys="DeepLabV2-ResNet101 MSC with 182 classes",
+        check=load,
+    )
+)
+
+
+@SEGMENTERS.register_module(name=NAME)
 def deeplabv2_coco_stuff(weights_root: Path | None, device: torch.device | str) -> DeepLabV2COCOStuff:
-    """The segmenter; raises UserError where its weight file is missing or does not fit.
+    """The segmenter, three scales; raises UserError where its weight file is missing or does not fit.
 
     Known score on COCO-Stuff's real validation photos: mIoU 39.1, accuracy 66.8.
     """
-    path = find_weights(FILE, weights_root, None, GET)
-    net = released(multi_scale_net, load_state(path), str(path), GET)
-    return DeepLabV2COCOStuff(net, short_digest(path), device)
+    return DeepLabV2COCOStuff(*_released(weights_root), device)
+
+
+@SEGMENTERS.register_module(name=SINGLESCALE)
+def deeplabv2_coco_stuff_singlescale(weights_root: Path | None, device: torch.device | str) -> DeepLabV2COCOStuff:
+    """The same weights at the image's own scale alone, which its training did not aim at; no score is known."""
+    net, weights = _released(weights_root)
+    return DeepLabV2COCOStuff(net.base, weights, device, SINGLESCALE)
+
+
+@UNTRAINED.register_module(name=NAME)
+def untrained_deeplabv2(device: torch.device | str) -> DeepLabV2COCOStuff:
+    """The net of three scales with random weights."""
+    return DeepLabV2COCOStuff(untrained(multi_scale_net), RANDOM, device)
+
+
+@UNTRAINED.register_module(name=SINGLESCALE)
+def untrained_deeplabv2_singlescale(device: torch.device | str) -> DeepLabV2COCOStuff:
+    """The net of one scale with random weights."""
+    return DeepLabV2COCOStuff(untrained(DeepLabV2), RANDOM, device, SINGLESCALE)
+
+
+def _released(weights_root: Path | None) -> tuple[MultiScale, str]:
+    """The net with the weights of the release, and their digest."""
+    path = RELEASE.find(weights_root)
+    return load(path), short_digest(path)

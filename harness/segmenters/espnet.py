@@ -13,16 +13,28 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from harness.errors import UserError
-from harness.registry import SEGMENTERS
-from harness.weights import find_weights, load_state, short_digest
+from harness.registry import SEGMENTERS, UNTRAINED
+from harness.segmenters.untrained import RANDOM, untrained
+from harness.weights import WeightFile, declare, load_state, short_digest
 
 EPS = 1e-3
 DILATIONS = (2, 4, 8, 16)
 STRIDE = 8
 
 CAMVID_FILE = "espnet_p_2_q_8_camvid.pth"
-CAMVID_SHA256 = "7d354a257170322086dcd4c1e89a482454cf2c9d30b085e70883878dd59301af"
-CAMVID_GET = "get it from github.com/sacmehta/ESPNet at commit afe71c3"
+CAMVID_RELEASE = declare(
+    WeightFile(
+        name="espnet_camvid",
+        file=CAMVID_FILE,
+        page="https://github.com/sacmehta/ESPNet at commit afe71c3",
+        gives="mIoU 57.05, accuracy 85.77 on CamVid's 233 real test photos",
+        users=("espnet_camvid",),
+        size=1460677,
+        sha256="7d354a257170322086dcd4c1e89a482454cf2c9d30b085e70883878dd59301af",
+        licence="MIT",
+        keys="ESPNet p = 2, q = 8 with 12 outputs",
+    )
+)
 # Blue, green, red: the net was trained on photos read by OpenCV.
 CAMVID_MEAN = (110.33139, 108.40919, 105.03353)
 CAMVID_STD = (72.125206, 72.68849, 69.902596)
@@ -202,10 +214,8 @@ class ESPNetCamVid:
     name = "espnet_camvid"
     classes = CAMVID_CLASSES
 
-    def __init__(self, weights_root: Path | None, device: torch.device | str) -> None:
-        path = find_weights(CAMVID_FILE, weights_root, CAMVID_SHA256, CAMVID_GET)
-        self.weights = short_digest(path)
-        self.net = from_state_dict(load_state(path), str(path)).to(device).requires_grad_(False)
+    def __init__(self, net: ESPNet, weights: str, device: torch.device | str) -> None:
+        self.net, self.weights = net.to(device).requires_grad_(False), weights
         # float32 throughout, in the order of the reference: (x - mean) / std / 255.
         self.mean = torch.tensor(CAMVID_MEAN, device=device).view(1, 3, 1, 1)
         self.std = torch.tensor(CAMVID_STD, device=device).view(1, 3, 1, 1)
@@ -232,4 +242,11 @@ class ESPNetCamVid:
 @SEGMENTERS.register_module(name="espnet_camvid")
 def espnet_camvid(weights_root: Path | None, device: torch.device | str) -> ESPNetCamVid:
     """The segmenter; raises UserError where its weight file is missing or another one."""
-    return ESPNetCamVid(weights_root, device)
+    path = CAMVID_RELEASE.find(weights_root)
+    return ESPNetCamVid(from_state_dict(load_state(path), str(path)), short_digest(path), device)
+
+
+@UNTRAINED.register_module(name="espnet_camvid")
+def untrained_espnet(device: torch.device | str) -> ESPNetCamVid:
+    """The segmenter with random weights."""
+    return ESPNetCamVid(untrained(ESPNet), RANDOM, device)

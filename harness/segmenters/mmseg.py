@@ -7,6 +7,7 @@ for. A checkpoint is read as tensors and plain values, never as code; a config i
 from __future__ import annotations
 
 import hashlib
+import importlib.util
 import json
 from pathlib import Path
 from typing import Any
@@ -77,6 +78,17 @@ def mmseg_segmenter(config: Path, checkpoint: Path | None, device: torch.device 
     resolved = json.dumps(model.to_dict(), sort_keys=True, default=str)
     digest = hashlib.sha256(resolved.encode()).hexdigest()[:8]
     return MmsegSegmenter(net.to(device).eval(), f"mmseg:{config.stem}", weights, digest)
+
+
+def config_file(name: str) -> Path:
+    """The config of a path, or of a name such as `fcn/fcn_r18-d8_4xb2-80k_cityscapes-512x1024.py` among those
+    that came with mmsegmentation; the path as it is where there is neither."""
+    path = Path(name)
+    package = importlib.util.find_spec("mmseg")
+    if path.is_file() or path.is_absolute() or package is None or package.origin is None:
+        return path
+    shipped = Path(package.origin).parent / ".mim" / "configs" / path
+    return shipped if shipped.is_file() else path
 
 
 def require_mmseg() -> None:

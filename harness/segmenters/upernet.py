@@ -7,16 +7,18 @@ file each. The release of the paper's time and the later ones read a photo in tw
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from harness.registry import SEGMENTERS
-from harness.segmenters.resnet import conv_norm, normaliser, released, stage
-from harness.weights import find_weights, load_state, short_digest
+from harness.registry import SEGMENTERS, UNTRAINED
+from harness.segmenters.resnet import Net, conv_norm, normaliser, released, stage
+from harness.segmenters.untrained import RANDOM, untrained
+from harness.weights import WeightFile, declare, find_weights, load_state, short_digest
 
 ENCODER_FILE = "encoder_epoch_50.pth"
 DECODER_FILE = "decoder_epoch_50.pth"
@@ -109,6 +111,10 @@ class Reading:
     unless its long side would pass `longest`; the softmax is averaged over them. multiple: sides are
     padded to it at the bottom and right, with zeros, the mean colour. antialias: whether shrinking
     averages, as Pillow does and OpenCV does not.
+
+    Not settled: paper.md says "padded to" the multiple, and the golden output is of an image that needs
+    none; a release that instead resizes the photo to the multiple would see it up to `multiple` - 1 pixels
+    larger, and give slightly other scores. So too, antialias follows the libraries of each release's time.
     """
 
     folder: str
@@ -120,14 +126,6 @@ class Reading:
     multiple: int
     antialias: bool
     longest: int = 1000
-
-    @property
-    def get(self) -> str:
-        """How a user gets the files."""
-        return (
-            f"get {ENCODER_FILE} and {DECODER_FILE} of {self.folder} from the models that "
-            f"github.com/CSAILVision/semantic-segmentation-pytorch links to, into a folder {self.folder}"
-        )
 
 
 # Paper.md, table of segmenters.
@@ -151,6 +149,17 @@ MULTISCALE = Reading(
     multiple=32,
     antialias=True,
 )
+
+
+# Each release in the other's mode: paper.md's scores of one and of five scales are of the same net.
+BASELINE_MULTISCALE = replace(BASELINE, short_sides=MULTISCALE.short_sides)
+LATER_SINGLESCALE = replace(MULTISCALE, short_sides=BASELINE.short_sides)
+READINGS = {
+    "upernet101_ade20k": BASELINE,
+    "upernet101_ade20k_baseline_multiscale": BASELINE_MULTISCALE,
+    "upernet101_ade20k_multiscale": MULTISCALE,
+    "upernet101_ade20k_later_singlescale": LATER_SINGLESCALE,
+}
 
 
 class UPerNetADE20K:
@@ -212,14 +221,39 @@ def spread(coarse: Tensor, target: tuple[int, int], size: tuple[int, int]) -> Te
     return F.grid_sample(coarse, grid, mode="bilinear", padding_mode="border", align_corners=False)
 
 
-def _open(name: str, reading: Reading, weights_root: Path | None, device: torch.device | str) -> UPerNetADE20K:
-    encoder = find_weights(f"{reading.folder}/{ENCODER_FILE}", weights_root, None, reading.get)
-    # Both halves out of one folder: those of two trainings do not fit together, and no shape would tell.
-    decoder = find_weights(f"{reading.folder}/{DECODER_FILE}", encoder.parents[1], None, reading.get)
-    net = UPerNet(
-        released(Encoder, load_state(encoder), str(encoder), reading.get, SYNC_BUFFERS),
-        released(Decoder, load_state(decoder), str(decoder), reading.get, SYNC_BUFFERS),
+def _half(name: str, folder: str, net: type[nn.Module], file: str) -> WeightFile:
+    half = net.__name__.lower()
+    declared = WeightFile(
+        name=f"{name}_{half}",
+        file=f"{folder}/{file}",
+        page="http://sceneparsing.csail.mit.edu/model/pytorch",
+        address=f"http://sceneparsing.csail.mit.edu/model/pytorch/{folder}/{file}",
+        gives="mIoU 42.00, accuracy 80.79 (five scales: 42.66, 81.01) on ADE20K's real validation photos",
+        users=tuple(user for user, reading in READINGS.items() if reading.folder == folder),
+        licence="not stated; the code's is BSD-3-Clause",
+        keys=f"UPerNet101's {half}",
+        check=lambda path: _load(net, path, declared),
     )
+    return declare(declared)
+
+
+def _load(net: Callable[[], Net], path: Path, file: WeightFile) -> Net:
+    return released(net, load_state(path), str(path), file.get, SYNC_BUFFERS)
+
+
+# By folder: encoder and decoder.
+RELEASES = {
+    folder: (_half(name, folder, Encoder, ENCODER_FILE), _half(name, folder, Decoder, DECODER_FILE))
+    for name, folder in (("upernet101_ade20k", BASELINE.folder), ("upernet101_ade20k_later", MULTISCALE.folder))
+}
+
+
+def _open(name: str, reading: Reading, weights_root: Path | None, device: torch.device | str) -> UPerNetADE20K:
+    first, second = RELEASES[reading.folder]
+    encoder = first.find(weights_root)
+    # Both halves out of one folder: those of two trainings do not fit together, and no shape would tell.
+    decoder = find_weights(second.file, encoder.parents[1], None, second.get)
+    net = UPerNet(_load(Encoder, encoder, first), _load(Decoder, decoder, second))
     weights = f"{short_digest(encoder)}+{short_digest(decoder)}"
     return UPerNetADE20K(name, net.eval(), reading, weights, device)
 
@@ -240,3 +274,27 @@ def upernet101_ade20k_multiscale(weights_root: Path | None, device: torch.device
     Known score on ADE20K's real validation photos: mIoU 42.66, accuracy 81.01.
     """
     return _open("upernet101_ade20k_multiscale", MULTISCALE, weights_root, device)
+
+
+@SEGMENTERS.register_module(name="upernet101_ade20k_baseline_multiscale")
+def upernet101_ade20k_baseline_multiscale(weights_root: Path | None, device: torch.device | str) -> UPerNetADE20K:
+    """The release of the paper's time, five scales; raises UserError as the others."""
+    return _open("upernet101_ade20k_baseline_multiscale", BASELINE_MULTISCALE, weights_root, device)
+
+
+@SEGMENTERS.register_module(name="upernet101_ade20k_later_singlescale")
+def upernet101_ade20k_later_singlescale(weights_root: Path | None, device: torch.device | str) -> UPerNetADE20K:
+    """The releases since August 2019, one scale; raises UserError as the others."""
+    return _open("upernet101_ade20k_later_singlescale", LATER_SINGLESCALE, weights_root, device)
+
+
+def _register_untrained(name: str, reading: Reading) -> None:
+    @UNTRAINED.register_module(name=name)
+    def untrained_upernet(device: torch.device | str) -> UPerNetADE20K:
+        """The reading of a photo of this name, with random weights."""
+        net = untrained(lambda: UPerNet(Encoder(), Decoder()))
+        return UPerNetADE20K(name, net, reading, RANDOM, device)
+
+
+for _name, _reading in READINGS.items():
+    _register_untrained(_name, _reading)

@@ -33,4 +33,5 @@ def ade20k() -> Suite:
         unknown="first",
         augment=Augment(resize=(286, 286), flip=True),
         perceptual="vgg19",
+        variants={"spade-paper": {}, "multi-scale": {"segmenter": "upernet101_ade20k_multiscale"}},
     )

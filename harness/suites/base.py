@@ -48,7 +48,8 @@ class Suite:
     overrides: changes to method definitions, by dotted name, for methods that have the option. What comes
     of both stands in the record's config.
     perceptual: the perceptual net of this suite's trainings, or None: the loss is left out.
-    ceiling: what the real photos' row of a table is made of.
+    variants: by the name of a shipped protocol that asks the suite (`spade-paper`, `multi-scale`), what that
+    one changes in `protocol`; a suite without an entry does not have that protocol.
     """
 
     name: str
@@ -68,6 +69,7 @@ class Suite:
     perceptual: str | None = None
     threads: int = 2
     precision: Literal["32", "bf16"] = "32"
+    variants: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
 
     def as_dict(self) -> dict[str, Any]:
         """Plain nested values."""

@@ -35,4 +35,8 @@ def cityscapes() -> Suite:
         # One upsampling more than at 256x256, so that the start is 8x4 pixels.
         overrides={"generator.upsampling": "more"},
         perceptual="vgg19",
+        variants={
+            "spade-paper": {"void": "wrong"},
+            "multi-scale": {"segmenter": "drn_d_105_cityscapes_multiscale"},
+        },
     )

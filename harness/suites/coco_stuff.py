@@ -29,4 +29,5 @@ def coco_stuff() -> Suite:
         unknown=True,
         augment=Augment(resize=(286, 286), flip=True),
         perceptual="vgg19",
+        variants={"spade-paper": {}},
     )

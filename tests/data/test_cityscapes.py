@@ -12,12 +12,12 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from harness.data.base import DataSet
-from harness.data.cityscapes import CLASSES, Cityscapes
+from harness.data.cityscapes import CLASSES, SCORED_CLASSES, TO_SCORED, Cityscapes, train_ids_to_label_ids
 from harness.data.encode import Encoding, encode
 from harness.data.roots import data_root
 from harness.data.scored import scored_classes, scored_label
 from harness.errors import UserError
-from harness.evaluation.one_pass import one_pass
+from harness.evaluation.one_pass import Plan, Reading, Settings, one_pass
 from harness.evaluation.sources import PhotoSource
 from harness.metrics.confusion import scores
 from harness.registry import DATASETS, SUITES, lookup
@@ -100,6 +100,41 @@ def test_scores_are_counted_over_19_classes_and_the_rest_is_void(tmp_path: Path)
         assert there == ([classes.names.index(name)] if name in classes.names else [255])
 
 
+def test_the_fingerprint_covers_the_way_to_the_scored_classes(tmp_path: Path):
+    data = Cityscapes(layout(tmp_path), "val")
+    before = data.fingerprint()
+    assert before == Cityscapes(tmp_path, "val").fingerprint()
+    table = TO_SCORED.copy()
+    table[[11, 12]] = table[[12, 11]]
+    data.to_scored = table
+    assert data.fingerprint() != before
+    data.to_scored = TO_SCORED
+    data.scored_classes = type(CLASSES)(SCORED_CLASSES.names[::-1], 255, SCORED_CLASSES.palette)
+    assert data.fingerprint() != before
+    assert Cityscapes(tmp_path, "val").fingerprint() == before
+
+
+def test_train_ids_and_label_ids_go_both_ways(tmp_path: Path):
+    train_ids = np.append(np.arange(19), 255)
+    label_ids = train_ids_to_label_ids(train_ids)
+    # The benchmark's own ids: 7 road, 8 sidewalk, 11 building, …, 33 bicycle; unlabeled for void.
+    wanted = [7, 8, 11, 12, 13, 17, 19, 20, 21, 22, 23, 24, 25, 26, 27, 28, 31, 32, 33, 0]
+    assert (label_ids.dtype, label_ids.tolist()) == (np.uint8, wanted)
+    assert np.array_equal(TO_SCORED[label_ids], train_ids)
+    # Predictions written as labelIds and read again as a data set's labels are the same predictions.
+    label_file, _, _ = files(layout(tmp_path))
+    predicted = np.resize(train_ids, SIZE)
+    save(label_file, train_ids_to_label_ids(predicted))
+    data = Cityscapes(tmp_path, "val")
+    assert np.array_equal(scored_label(data, data.load(0).label), predicted)
+
+
+@pytest.mark.parametrize("value", [-1, 19, 254, 256])
+def test_what_is_no_train_id_is_refused(value: int):
+    with pytest.raises(UserError, match=f"{value} is no trainId of cityscapes"):
+        train_ids_to_label_ids(np.array([[0, value]]))
+
+
 class AlwaysRight:
     """A segmenter of the 19 classes that knows the label, and says road where nothing is scored."""
 
@@ -117,9 +152,11 @@ def test_the_one_pass_counts_over_the_19_classes(tmp_path: Path):
     wanted = scored_label(data, data.load(0).label)
     encoding = Encoding(data.classes, (8, 16), suite.unknown, suite.edges)
     source, device = PhotoSource("photos"), torch.device("cpu")
-    passed = one_pass(source, data, encoding, suite.protocol, AlwaysRight(wanted), [], device)
-    assert passed.confusion.classes == scored_classes(data).names
-    found = scores(passed.confusion.total(), suite.protocol.class_mean)
+    reading = Reading(AlwaysRight(wanted), suite.protocol)
+    passed = one_pass(source, data, encoding, Plan({reading.key: reading}, []), Settings(device))
+    confusion = passed.confusions[reading.key]
+    assert confusion.classes == scored_classes(data).names
+    found = scores(confusion.total(), suite.protocol.class_mean)
     assert (found["miou"], found["accuracy"]) == (1.0, 1.0)
     assert found["accuracy_void_wrong"] == pytest.approx((wanted != 255).mean())
 

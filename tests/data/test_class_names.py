@@ -85,3 +85,13 @@ def test_the_names_are_those_of_mmsegmentation(mmseg_names: ModuleType):
     scored, _ = read_scored("cityscapes")
     assert list(scored.names) == theirs("cityscapes")
     assert [list(colour) for colour in scored.palette] == mmseg_names.get_palette("cityscapes")
+
+
+def test_our_palettes_are_not_mmsegmentations_whose_colours_repeat(mmseg_names: ModuleType):
+    """Theirs gives several classes one colour (and COCO-Stuff's black), so a coloured map could not be read back."""
+    for name, theirs, distinct in (("coco_stuff", "cocostuff", 162), ("ade20k", "ade", 149)):
+        palette = {tuple(colour) for colour in mmseg_names.get_palette(theirs)}
+        assert (len(palette), len(palette) < len(mmseg_names.get_classes(theirs))) == (distinct, True)
+        ours = read_classes(name, void=255)
+        assert len(set(ours.palette)) == len(ours)
+        assert (0, 0, 0) not in ours.palette

@@ -15,6 +15,7 @@ from matplotlib.path import Path as Outline
 
 from harness.data.base import read_indices
 from harness.data.coco_instances import fill_polygon, instance_map, make_instance_maps, read_things
+from harness.data.coco_stuff import CocoStuff
 from harness.errors import UserError
 
 # In COCO's coordinates, one more than the pixels'.
@@ -105,11 +106,71 @@ def test_maps_are_made_for_every_label_and_crowds_are_left_out(tmp_path: Path):
     path = annotations(tmp_path / "instances.json", [CROWD, thing(0, SQUARE)])
     steps: list[tuple[int, int]] = []
     out = tmp_path / "maps"
-    assert make_instance_maps(tmp_path / "labels", path, out, lambda done, all_: steps.append((done, all_))) == 2
+    assert make_instance_maps(tmp_path / "labels", path, out, lambda done, all_: steps.append((done, all_))) == (2, 0)
     assert steps == [(1, 2), (2, 2)]
     assert np.unique(read_indices(out / "a.png", "instance")).tolist() == [0, 104]
     assert np.unique(read_indices(out / "b.png", "instance")).tolist() == [104]
     assert sorted(path.name for path in out.iterdir()) == ["a.png", "b.png"]
+
+
+def test_maps_that_are_there_are_kept_unless_they_are_to_be_made_again(tmp_path: Path):
+    for name in ("a", "b"):
+        save(tmp_path / "labels" / f"{name}.png", np.full((8, 8), 104, np.uint8))
+    path = annotations(tmp_path / "instances.json", [thing(0, SQUARE)])
+    mine = save(tmp_path / "maps" / "a.png", np.full((8, 8), 7, np.uint8))
+    steps: list[tuple[int, int]] = []
+    labels, out = tmp_path / "labels", tmp_path / "maps"
+    assert make_instance_maps(labels, path, out, lambda done, all_: steps.append((done, all_))) == (1, 1)
+    assert steps == [(2, 2)]
+    assert read_indices(mine, "instance").max() == 7
+    # All of them there: the annotations, which take minutes, are not read.
+    assert make_instance_maps(labels, tmp_path / "none.json", out) == (0, 2)
+    assert make_instance_maps(labels, path, out, overwrite=True) == (2, 0)
+    assert np.unique(read_indices(mine, "instance")).tolist() == [0, 104]
+
+
+def test_the_label_maps_themselves_are_never_written_over(tmp_path: Path):
+    save(tmp_path / "labels" / "a.png", np.full((8, 8), 104, np.uint8))
+    path = annotations(tmp_path / "instances.json", [thing(0, SQUARE)])
+    with pytest.raises(UserError, match="would take the place of the label maps"):
+        make_instance_maps(tmp_path / "labels", path, tmp_path / "maps" / ".." / "labels", overwrite=True)
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(UserError, match="no label file in this folder"):
+        make_instance_maps(tmp_path / "empty", path, tmp_path / "maps")
+
+
+def test_the_official_maps_of_the_real_samples_are_what_ours_are_made_to_be(shared: Path):
+    """Without the polygons the official maps cannot be made again; how they are built can be seen in them."""
+    data, sizes = CocoStuff(shared / "data" / "coco_stuff_sample", "val"), []
+    for index in range(len(data)):
+        sample = data.load(index)
+        assert sample.instance is not None
+        drawn = sample.instance != sample.label
+        numbers = np.unique(sample.instance[drawn])
+        # Counted from 0 within the image, none missing here, and drawn over things (and their edges) alone.
+        assert numbers.tolist() == list(range(len(numbers)))
+        assert (sample.label[drawn] <= 90).mean() > 0.85
+        assert sample.instance.dtype == np.uint8
+        sizes.append(len(numbers))
+    assert sizes == [20, 2, 11, 2, 5, 14, 2, 4]
+
+
+def test_a_real_maps_things_drawn_from_their_outlines_give_the_same_map(shared: Path):
+    """Each run of a thing's pixels, given as a polygon in COCO's coordinates, is drawn where it was."""
+    sample = CocoStuff(shared / "data" / "coco_stuff_sample", "val").load(0)
+    assert sample.instance is not None
+    drawn = sample.instance != sample.label
+    things: list[list[list[float]]] = []
+    for number in range(int(sample.instance[drawn].max()) + 1):
+        runs = np.diff((drawn & (sample.instance == number)).astype(np.int8), axis=1, prepend=0, append=0)
+        rows, starts = np.nonzero(runs == 1)
+        ends = np.nonzero(runs == -1)[1]
+        polygons = [
+            [x0 + 0.6, y + 0.6, x1 + 0.4, y + 0.6, x1 + 0.4, y + 1.4, x0 + 0.6, y + 1.4]
+            for y, x0, x1 in zip(rows.tolist(), starts.tolist(), ends.tolist(), strict=True)
+        ]
+        things.append(polygons)
+    assert np.array_equal(instance_map(sample.label, things), sample.instance)
 
 
 def test_annotations_of_another_split_are_reported(tmp_path: Path):

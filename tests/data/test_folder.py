@@ -120,6 +120,14 @@ def test_default_colours_are_distinct_stable_and_not_black(count):
     assert np.array(colours, dtype=np.int64).reshape(-1, 3).max(initial=0) <= 255
 
 
+def test_a_description_may_say_which_net_made_the_labels(tmp_path: Path):
+    root = folder_layout(tmp_path, {"": 1})
+    assert Folder(root, "train").labels_by is None
+    with (root / "classes.yaml").open("a") as file:
+        file.write("labels_by: net@0123abcd\n")
+    assert Folder(root, "train").labels_by == "net@0123abcd"
+
+
 def test_classes_are_part_of_the_fingerprint(tmp_path: Path):
     one = Folder(folder_layout(tmp_path / "a", {"": 1}, void=255), "train")
     two = Folder(folder_layout(tmp_path / "a", {"": 1}, void=254), "train")

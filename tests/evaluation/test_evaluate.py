@@ -14,16 +14,10 @@ from harness.cells import load_suite
 from harness.data.loading import ScoreBatch
 from harness.data.toyscapes import Toyscapes
 from harness.errors import UserError
-from harness.evaluation.evaluate import (
-    Bench,
-    Places,
-    Subject,
-    check_disjoint,
-    evaluate,
-    open_bench,
-    open_data,
-    photos_id,
-)
+from harness.evaluation.bench import Bench, check_disjoint, open_bench, open_data, photos_id
+from harness.evaluation.evaluate import Subject, evaluate
+from harness.evaluation.one_pass import Settings
+from harness.evaluation.places import Places
 from harness.evaluation.sources import PhotoSource
 from harness.metrics.confusion import Confusion, scores
 from harness.records import Store
@@ -72,15 +66,15 @@ def test_the_photos_against_themselves_have_distance_zero(bench: Bench) -> None:
 
 @pytest.mark.parametrize("workers", [0, 2])
 def test_scores_are_bit_equal_at_one_batch_size_whatever_the_workers(bench: Bench, workers: int) -> None:
-    first, _ = evaluate(bench, Spoilt(), SUBJECT, batch=4)
-    again, _ = evaluate(bench, Spoilt(), SUBJECT, batch=4, workers=workers)
+    first, _ = evaluate(bench, Spoilt(), SUBJECT, Settings(CPU, 4))
+    again, _ = evaluate(bench, Spoilt(), SUBJECT, Settings(CPU, 4, workers))
     assert first.scores == again.scores
 
 
 @pytest.mark.parametrize("batch", [1, 5, 12])
 def test_scores_agree_across_batch_sizes(bench: Bench, batch: int) -> None:
-    first, _ = evaluate(bench, Spoilt(), SUBJECT, batch=4)
-    other, _ = evaluate(bench, Spoilt(), SUBJECT, batch=batch)
+    first, _ = evaluate(bench, Spoilt(), SUBJECT, Settings(CPU, 4))
+    other, _ = evaluate(bench, Spoilt(), SUBJECT, Settings(CPU, batch))
     for key in ("miou", "accuracy", "fd_toyscapes"):
         assert other.scores[key] == pytest.approx(first.scores[key], rel=1e-5)
 

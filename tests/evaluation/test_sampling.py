@@ -15,8 +15,9 @@ from harness.cells import load_suite
 from harness.data.base import Classes, DataSet, Sample
 from harness.data.encode import encode
 from harness.errors import UserError
-from harness.evaluation.evaluate import Bench, Places, open_bench
-from harness.evaluation.one_pass import one_pass
+from harness.evaluation.bench import Bench, open_bench
+from harness.evaluation.one_pass import Plan, Reading, Settings, one_pass
+from harness.evaluation.places import Places
 from harness.evaluation.sampling import (
     colour,
     layout,
@@ -145,7 +146,9 @@ def test_layouts_are_scored_over_the_scored_classes(bench: Bench) -> None:
     source = GeneratorSource(Lit(finer), "lit", CPU)
     found = study(finer, source, None, samples=2, label_maps=2)
     protocol = bench.signed.protocol
-    passed = one_pass(replace(source, sample=1), data, finer.encoding, protocol, bench.segmenter, [], CPU).confusion
+    reading = Reading(bench.segmenter, protocol)
+    plan = Plan({reading.key: reading}, [])
+    passed = one_pass(replace(source, sample=1), data, finer.encoding, plan, Settings(CPU)).confusions[reading.key]
     assert passed.classes == data.scored_classes.names
     assert passed.dense(0)[-1].sum() == 64  # the pixels that no score counts
     both = passed.dense(0) + passed.dense(3)

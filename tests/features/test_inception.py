@@ -51,7 +51,8 @@ def test_golden_features_and_block_means(net, images, golden):
         hook.remove()
     assert got.shape == (2, 2048)
     assert got.dtype == torch.float32
-    np.testing.assert_allclose(got.numpy(), expected["pool3"], atol=1e-4)
+    # Swapped channels move these features by 6e-5, aligned corners by 4e-5, scaling by 128 as clean-fid by 1e-5.
+    np.testing.assert_allclose(got.numpy(), expected["pool3"], rtol=0, atol=2e-6)
     for index in range(3):
         np.testing.assert_allclose(means[index], expected[f"block{index}_mean"], atol=1e-4)
 

@@ -115,10 +115,10 @@ def test_a_release_is_found_loaded_and_named_by_both_digests(keys, tmp_path, no_
 @pytest.mark.parametrize("name", ENTRIES)
 def test_missing_files_are_named_with_where_to_get_them(keys, tmp_path, no_weights_here, name):
     entry, folder = ENTRIES[name]
-    with pytest.raises(UserError, match=f"no weight file {folder}/{ENCODER_FILE}.*CSAILVision.*--weights-root"):
+    with pytest.raises(UserError, match=f"no weight file {folder}/{ENCODER_FILE}.*sceneparsing.*--weights-root"):
         entry(tmp_path, "cpu")
     (save_release(tmp_path / folder, keys) / DECODER_FILE).unlink()
-    with pytest.raises(UserError, match=f"no weight file {folder}/{DECODER_FILE}.*CSAILVision"):
+    with pytest.raises(UserError, match=f"no weight file {folder}/{DECODER_FILE}.*sceneparsing"):
         entry(tmp_path, "cpu")
 
 
@@ -133,7 +133,7 @@ def test_missing_files_are_named_with_where_to_get_them(keys, tmp_path, no_weigh
 )
 def test_a_file_that_does_not_fit_is_refused_by_name(keys, tmp_path, no_weights_here, changes, what):
     save_release(tmp_path / BASELINE.folder, keys, **changes)
-    with pytest.raises(UserError, match=rf"{DECODER_FILE}: these weights do not fit: {what}.*CSAILVision") as caught:
+    with pytest.raises(UserError, match=rf"{DECODER_FILE}: these weights do not fit: {what}.*sceneparsing") as caught:
         upernet101_ade20k(tmp_path, "cpu")
     assert "\n" not in str(caught.value)
 

@@ -10,7 +10,8 @@ from small import SMALL, fitting, small_cell
 
 from harness.cells import Cell, load_suite, resolve
 from harness.errors import UserError
-from harness.evaluation.evaluate import Places, open_data
+from harness.evaluation.bench import open_data
+from harness.evaluation.places import Places
 from harness.launch.cell import make_fabric
 from harness.registry import METHODS, PERCEPTUAL, lookup, names
 from harness.training.checkpoints import Checkpoint, list_checkpoints, load_checkpoint

@@ -1,0 +1,16 @@
+"""`multi-scale`: the suite's segmenter in the multi-scale mode of its own evaluation code."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from harness.evaluation.protocol import Protocol
+from harness.registry import PROTOCOLS
+from harness.suites.base import Suite
+
+
+@PROTOCOLS.register_module(name="multi-scale")
+def multi_scale(suite: Suite) -> Protocol | None:
+    """None for a suite whose segmenter has one mode; the suite names the other under `variants`."""
+    changes = suite.variants.get("multi-scale")
+    return None if changes is None else replace(suite.protocol, name="multi-scale", **changes)
