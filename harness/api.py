@@ -50,12 +50,13 @@ def evaluate(
     Raises UserError, one line that says what is wrong, where, and how to mend it.
     """
     from harness.cells import load_suite
+    from harness.errors import UserError
     from harness.evaluation.evaluate import Subject, evaluate_all
     from harness.evaluation.one_pass import Settings
     from harness.evaluation.places import Places
     from harness.evaluation.sources import given_source, iterable_source
     from harness.hardware import pick_device
-    from harness.launch.scoring import Ask, matched_part, open_benches, scored_data
+    from harness.launch.scoring import ALL, Ask, matched_part, open_benches, scored_data
     from harness.records import Store
 
     places = Places(_path(data_root), _path(weights_root), None if out is None else Path(out) / "cache")
@@ -72,6 +73,8 @@ def evaluate(
     )
     dataset = scored_data(ask, places)
     if isinstance(images, str | Path):
+        if names is not None:
+            raise UserError("image files have names of their own", where=str(images), mend="leave out names")
         source: Any = given_source(Path(images), dataset, allow_partial)
     else:
         source = iterable_source(images, dataset, names, allow_partial)
@@ -83,7 +86,7 @@ def evaluate(
         for record, confusion in made:
             Store(Path(out)).save(record, confusion)
     by_name = {record.protocol["name"]: record.as_dict() for record, _ in made}
-    if isinstance(protocol, str) and len(by_name) == 1:
+    if isinstance(protocol, str) and protocol != ALL:
         return next(iter(by_name.values()))
     return {**by_name, **{name: by_name[twin] for name, twin in opened.same.items()}}
 

@@ -58,7 +58,7 @@ def build_table(
     figures = load_published(grid.published) if grid.published else []
     here = [f for f in figures if f.suite == suite]
     metrics = [_metric(key) for key in _keys(grid, picked, here)]
-    rows = [_row(one, metrics, grid, here) for one in picked]
+    rows, shared = _shared_notes([_row(one, metrics, grid, here) for one in picked])
     columns = []
     for i, metric in enumerate(metrics):
         cells = [row.cells[i] for row in rows]
@@ -72,7 +72,7 @@ def build_table(
         columns=tuple(columns),
         rows=tuple(rows),
         signatures=_signatures(picked, metrics),
-        notes=_notes(grid, suite, picked, command),
+        notes=(*_notes(grid, suite, picked, command), *shared),
     )
 
 
@@ -118,6 +118,14 @@ def _title(row: GridRow | None, found: str | None) -> str:
         return row.label
     own = ", ".join(f"{key}={value}" for key, value in row.set.items())
     return (found or row.name) + (f", {own}" if own else "")
+
+
+def _shared_notes(rows: Sequence[Row]) -> tuple[list[Row], tuple[str, ...]]:
+    """Notes that all rows with figures have, taken out of the rows: they are the table's."""
+    filled = [row for row in rows if any(cell.values for cell in row.cells)]
+    shared = [note for note in filled[0].notes if all(note in row.notes for row in filled)] if len(filled) > 1 else []
+    kept = [replace(row, notes=tuple(note for note in row.notes if note not in shared)) for row in rows]
+    return kept, tuple(shared)
 
 
 def _cell(one: Picked, metric: _Metric, here: Sequence[Published], name: str, grid: Grid) -> Cell:

@@ -63,9 +63,8 @@ def select(records: Iterable[Record], grid: Grid, suite: str, protocol: str | No
             continue
         if key in of_grid or key == PHOTOS:
             candidates.setdefault(key, []).append(record)
-    for key, found in candidates.items():
-        own = [record for record in found if record["protocol"].get("name") == NATIVE]
-        candidates[key] = own or found
+    for key, every in candidates.items():
+        candidates[key] = [record for record in every if record["protocol"].get("name") == NATIVE] or every
     usual = _usual_protocol([found for key, found in candidates.items() if key in of_grid])
     latest = {
         key: max(found, key=lambda record: (record["protocol"]["hash"] == usual, *_age(record)))

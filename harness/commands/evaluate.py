@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from contextlib import nullcontext
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
@@ -119,9 +120,10 @@ def evaluate(
     else:
         source, subject = PhotoSource(photos_id(benches[0])), Subject(method="photos", title="real photos")
     if dry_run:
-        _plan([(b.signed.signature, out / "records" / f"{record_id(b, source.id)}.json") for b in benches], as_json)
+        if team.leads:
+            _plan([(b.signed.signature, out / "records" / f"{record_id(b, source.id)}.json") for b in benches], as_json)
         return
-    with bar("scoring") as update:
+    with bar("scoring") if team.leads else nullcontext(_unseen) as update:
         made = evaluate_all(
             benches,
             source,
@@ -131,7 +133,7 @@ def evaluate(
                 batch,
                 workers,
                 save_images=save_images,
-                progress=(lambda done, total: update(done, total, {})) if team.leads else None,
+                progress=lambda done, total: update(done, total, {}),
             ),
             team,
         )
@@ -141,9 +143,7 @@ def evaluate(
     records = [record.as_dict() for record, _ in made]
     several = len(records) + len(opened.same) + len(opened.skipped) > 1
     if as_json:
-        o.print_json(
-            {"records": records, "same": opened.same, "skipped": opened.skipped} if several else records[0]
-        )
+        o.print_json({"records": records, "same": opened.same, "skipped": opened.skipped} if several else records[0])
     elif several:
         print_records(records, opened.same, paths)
     else:
@@ -161,5 +161,9 @@ def _plan(planned: Sequence[tuple[str, Path]], as_json: bool) -> None:
         say(f"record: {path}")
 
 
-def _silent(line: str) -> Any:
+def _silent(line: str) -> None:
     """What the other processes of a torchrun say."""
+
+
+def _unseen(done: int, total: int, values: Mapping[str, float]) -> None:
+    """Their progress."""

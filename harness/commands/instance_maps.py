@@ -29,8 +29,8 @@ def instance_maps(
 ) -> None:
     """Make the instance maps of COCO-Stuff, with COCO's thing polygons drawn into its pixel maps.
 
-    Maps that are there are kept, so the same command goes on where it was stopped. The annotations of
-    the train split take a few gigabytes of memory.
+    Maps that are there are kept: the same command goes on after a stop.
+    The annotations of the train split take a few gigabytes of memory.
 
     \b
     Example:

@@ -9,7 +9,18 @@ import typer
 from harness.commands import options as o
 from harness.errors import UserError, did_you_mean
 
-KINDS = ("methods", "suites", "grids", "datasets", "segmenters", "features", "perceptual", "norms", "generators")
+KINDS = (
+    "methods",
+    "suites",
+    "protocols",
+    "grids",
+    "datasets",
+    "segmenters",
+    "features",
+    "perceptual",
+    "norms",
+    "generators",
+)
 
 
 def list_entries(
@@ -52,6 +63,7 @@ def _entries(kind: str) -> dict[str, str]:
     registries = {
         "methods": registry.METHODS,
         "suites": registry.SUITES,
+        "protocols": registry.PROTOCOLS,
         "datasets": registry.DATASETS,
         "segmenters": registry.SEGMENTERS,
         "features": registry.FEATURES,

@@ -31,12 +31,14 @@ def make_labels(
 ) -> None:
     """Label a folder of photos by a segmenter, as a data set that suites such as landscapes train on.
 
-    Photos are copied to TO/photos/SPLIT, unless they lie there already; labels go to TO/labels/SPLIT at
-    the photos' own sizes, and TO/classes.yaml says who made them. Labels that are there are kept, so the
-    same command goes on where it was stopped.
+    Photos are copied to TO/photos/SPLIT, unless they lie there already.
+    Labels go to TO/labels/SPLIT at the photos' own sizes.
+    TO/classes.yaml names the classes and says who made the labels.
+    Labels that are there are kept: the same command goes on after a stop.
 
     \b
     Example:
+      spadebench weights download deeplabv2_coco_stuff
       spadebench make-labels --photos flickr --segmenter deeplabv2_coco_stuff --to landscapes --split train
       spadebench train spade --suite landscapes --data-root landscapes --budget 50ep
     """

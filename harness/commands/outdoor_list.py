@@ -26,10 +26,11 @@ def outdoor_list(
     as_json: o.Json = False,
     dry_run: o.DryRun = False,
 ) -> None:
-    """List the outdoor photos of ADE20K by a rule over its label maps, as the data set ade20k_outdoor reads them.
+    """List the outdoor photos of ADE20K, by a rule over its label maps, for the data set ade20k_outdoor.
 
-    Kept: a tenth or more of the labelled pixels is sky, land, open water or the like, and at most a
-    hundredth is ceiling or furniture. The rule stands in harness/data/classes/ade20k_outdoor.json.
+    Kept: of the labelled pixels a tenth or more is sky, land or the like,
+    and at most a hundredth is ceiling or furniture.
+    The rule stands in harness/data/classes/ade20k_outdoor.json.
 
     \b
     Example:

@@ -27,6 +27,9 @@ def report(
     out: Annotated[Path, typer.Option("--out", "-o", help="Folder of the records.")] = Path("runs"),
     form: Annotated[str, typer.Option("--format", help=f"One of: {', '.join(FORMATS)}.")] = "terminal",
     to: Annotated[Path | None, typer.Option(help="Write all formats into this folder.")] = None,
+    protocol: Annotated[
+        str | None, typer.Option(help="Only records of this protocol; default: the suite's own.")
+    ] = None,
     mix: Annotated[
         bool, typer.Option("--mix", help="Put figures of different protocols into one column, and say so.")
     ] = False,
@@ -54,7 +57,7 @@ def report(
         from harness.evaluation.places import Places
 
         loaded = replace(loaded, set=o.with_budget(dict(loaded.set), budget, load_suite(suite_name), Places(data_root)))
-    table = build_table(loaded, suite_name, read_records(out), mix=mix)
+    table = build_table(loaded, suite_name, read_records(out), mix=mix, protocol=protocol)
     if to is not None:
         from harness.commands.progress import say
 

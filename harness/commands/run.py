@@ -20,6 +20,9 @@ def run(
     seeds: Annotated[int | None, typer.Option(help="Number of seeds, from 0; default: the grid's own.", min=1)] = None,
     overrides: o.RowSet = None,
     budget: o.Budget = None,
+    protocol: Annotated[
+        str, typer.Option(help="Protocol: a shipped one or your own YAML file; a new one rescores, and trains nothing.")
+    ] = "native",
     features: Annotated[str | None, typer.Option(help="Feature nets, comma-separated, or none.")] = None,
     out: o.Out = Path("runs"),
     data_root: o.DataRoot = None,
@@ -46,6 +49,7 @@ def run(
     from harness.evaluation.places import Places
     from harness.launch.beforehand import check_cell
     from harness.launch.cell import Machine, Watch, check_trained_data, score_cell, score_photos, train_cell
+    from harness.protocols.load import load_protocol
     from harness.records import Store
     from harness.training.loop import LoopOptions
 
@@ -56,7 +60,8 @@ def run(
     cells = [resolve(row.name, chosen, seed, loaded.overrides(row)) for row in loaded.methods for seed in loaded.seeds]
     for cell in cells[:: len(loaded.seeds)]:  # the seed has no say in what can be built
         check_cell(cell)
-    bench = open_bench(chosen, places, o.device_of(device), features=o.names(features), say=say)
+    asked = load_protocol(protocol, chosen)
+    bench = open_bench(chosen, places, o.device_of(device), asked, o.names(features), say=say)
     store = Store(out)
     if dry_run:
         plan = [
@@ -91,10 +96,10 @@ def run(
             with bar("real photos scoring") as update:
                 record = score_photos(bench, store, machine, update)
         records.append(record)
-    _report(loaded, chosen.name, records, out, as_json)
+    _report(loaded, chosen.name, asked.name, records, out, as_json)
 
 
-def _report(grid: Any, suite: str, records: list[dict[str, Any]], out: Path, as_json: bool) -> None:
+def _report(grid: Any, suite: str, protocol: str, records: list[dict[str, Any]], out: Path, as_json: bool) -> None:
     from rich.console import Console
 
     from reports.build import build_table
@@ -103,7 +108,8 @@ def _report(grid: Any, suite: str, records: list[dict[str, Any]], out: Path, as_
     from reports.write import write_report
 
     table = build_table(grid, suite, records)
-    files = write_report(table, out / "reports", f"{grid.name}-{suite}")
+    name = f"{grid.name}-{suite}" + ("" if protocol == "native" else f"-{protocol}")
+    files = write_report(table, out / "reports", name)
     if as_json:
         o.print_json({"records": records, "table": as_dict(table), "files": {k: str(v) for k, v in files.items()}})
         return

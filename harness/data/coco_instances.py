@@ -152,6 +152,8 @@ def make_instance_maps(
     wanted = {stem: path for stem, path in files.items() if overwrite or not (folder / f"{stem}.png").is_file()}
     kept = len(files) - len(wanted)
     if not wanted:  # the annotations take minutes to read
+        if progress is not None:
+            progress(kept, kept)
         return Made(0, kept)
     things = read_things(annotations)
     unknown = [path for stem, path in files.items() if stem not in things]

@@ -15,6 +15,7 @@ A name that a rule finds more than once is ambiguous and stays so: the rules bec
 from __future__ import annotations
 
 import os
+import posixpath
 import unicodedata
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
@@ -125,7 +126,8 @@ def match_names(files: Iterable[str], samples: Sequence[str], key: SampleKey | N
         open_files = [file for file in open_files if file not in taken]
         open_samples = [sample for sample in open_samples if sample not in matched and sample not in ambiguous]
     in_order = {sample: matched[sample] for sample in samples if sample in matched}
-    return Matching(in_order, tuple(open_samples), tuple(sorted(open_files)), ambiguous)
+    unclear = {sample: ambiguous[sample] for sample in samples if sample in ambiguous}
+    return Matching(in_order, tuple(open_samples), tuple(sorted(open_files)), unclear)
 
 
 def check_matching(
@@ -178,8 +180,8 @@ def is_wanted(path: str, suffixes: frozenset[str] = PHOTO_SUFFIXES) -> bool:
 
 def without_extension(file: str) -> str:
     """A path with the extension of an image taken off; other dots stay."""
-    suffix = PurePosixPath(file).suffix
-    return file[: -len(suffix)] if suffix.lower() in PHOTO_SUFFIXES else file
+    stem, suffix = posixpath.splitext(file)
+    return stem if suffix.lower() in PHOTO_SUFFIXES else file
 
 
 def _rules(
@@ -203,7 +205,7 @@ def _path(name: str) -> str:
 
 
 def _stem(name: str) -> str:
-    return _path(PurePosixPath(name).name)
+    return _path(posixpath.basename(name))
 
 
 def _output(stem: str) -> str:
@@ -215,9 +217,9 @@ def _output(stem: str) -> str:
 
 def _below(names: Sequence[str]) -> Callable[[str], str]:
     """Takes the folder off that all names lie in."""
-    common = os.path.commonpath([PurePosixPath(name).parent for name in names]) if names else ""
+    common = posixpath.commonpath({posixpath.dirname(name.lstrip("/")) for name in names}) if names else ""
     start = f"{common}/" if common else ""
-    return lambda name: name.removeprefix(start)
+    return lambda name: name.lstrip("/").removeprefix(start)
 
 
 def _grouped(names: Iterable[str], key: Callable[[str], str]) -> dict[str, list[str]]:

@@ -32,7 +32,7 @@ REFERENCE_BATCH = 8
 
 @dataclass
 class Nets:
-    """Opened segmenters and feature nets, each once: several protocols share them.
+    """Opened segmenters and feature nets, each once, and statistics of references: several protocols share them.
 
     random_weights: a net whose weight file is not at hand is opened with random weights, and says so.
     """
@@ -42,6 +42,7 @@ class Nets:
     random_weights: bool = False
     _segmenters: dict[str, Segmenter] = field(default_factory=dict)
     _features: dict[str, FeatureNet] = field(default_factory=dict)
+    references: dict[str, FeatureStats] = field(default_factory=dict)
 
     def segmenter(self, spec: str) -> Segmenter:
         """The segmenter; raises UserError where it cannot be had."""
@@ -49,10 +50,13 @@ class Nets:
             folder = weights_root(self.places.weights)
             try:
                 self._segmenters[spec] = open_segmenter(spec, folder, self.device)
-            except UserError:
+            except UserError as error:
                 if not self.random_weights:
                     raise
-                self._segmenters[spec] = open_segmenter(spec, folder, self.device, random_weights=True)
+                try:
+                    self._segmenters[spec] = open_segmenter(spec, folder, self.device, random_weights=True)
+                except UserError:
+                    raise error from None
         return self._segmenters[spec]
 
     def feature_net(self, name: str) -> FeatureNet:
@@ -61,10 +65,13 @@ class Nets:
             folder = weights_root(self.places.weights)
             try:
                 self._features[name] = open_feature_net(name, folder, self.device)
-            except UserError:
+            except UserError as error:
                 if not self.random_weights:
                     raise
-                self._features[name] = open_feature_net(name, folder, self.device, random_weights=True)
+                try:
+                    self._features[name] = open_feature_net(name, folder, self.device, random_weights=True)
+                except UserError:
+                    raise error from None
         return self._features[name]
 
 
@@ -104,36 +111,46 @@ class Bench:
 
     def reference(self, progress: Progress | None = None, team: Team = ALONE) -> dict[str, FeatureStats]:
         """Statistics of the reference photos, from the cache where they are there."""
+        found = {}
         for net in self.nets:
-            known = self._reference.get(net.name)
-            if known is not None and self._enough(known, net):
-                continue
-            path = self._cache_path(net)
-            if path is not None and path.is_file():
-                stored = FeatureStats.load(path)
-                if self._enough(stored, net):
-                    self._reference[net.name] = stored
-                    continue
-            assert self.reference_data is not None
-            part = team.part(len(self.reference_data), REFERENCE_BATCH)
-            settings = Settings(self.device, REFERENCE_BATCH, part=part, progress=progress)
-            own = reference_stats(self.reference_data, self.suite.size, [net], self.keep, settings)[net.name]
-            stats = team.features(own)
-            if path is not None and team.leads:
-                stats.save(path)
-            self._reference[net.name] = stats
-        return self._reference
+            stats = self._known(net)
+            # By all processes or by none: one may look for a file that another is just writing.
+            if not all(team.gathered(stats is not None)):
+                stats = self._computed(net, progress, team)
+            assert stats is not None
+            found[net.name] = self._reference[self._key(net)] = stats
+        return found
 
-    def _enough(self, stats: FeatureStats, net: FeatureNet) -> bool:
-        """Whether statistics hold the features, where a kernel distance needs them."""
-        return net.name not in self.keep or stats.kept is not None
+    def _known(self, net: FeatureNet) -> FeatureStats | None:
+        """Statistics in memory or in the cache, with the features where a kernel distance needs them."""
+        path = self._cache_path(net)
+        stats = self._reference.get(self._key(net))
+        if not self._enough(stats, net) and path is not None and path.is_file():
+            stats = FeatureStats.load(path)
+        return stats if self._enough(stats, net) else None
+
+    def _enough(self, stats: FeatureStats | None, net: FeatureNet) -> bool:
+        return stats is not None and (net.name not in self.keep or stats.kept is not None)
+
+    def _computed(self, net: FeatureNet, progress: Progress | None, team: Team) -> FeatureStats:
+        assert self.reference_data is not None
+        part = team.part(len(self.reference_data), REFERENCE_BATCH)
+        settings = Settings(self.device, REFERENCE_BATCH, part=part, progress=progress)
+        own = reference_stats(self.reference_data, self.suite.size, [net], self.keep, settings)[net.name]
+        stats = team.features(own)
+        path = self._cache_path(net)
+        if path is not None and team.leads:
+            stats.save(path)
+        return stats
+
+    def _key(self, net: FeatureNet) -> str:
+        h, w = self.suite.size
+        return short_hash(f"{net.name}@{net.weights} {w}x{h} {self.signed.reference} {REFERENCE_BATCH}", 16)
 
     def _cache_path(self, net: FeatureNet) -> Path | None:
         if self.places.cache is None or net.weights == RANDOM:
             return None
-        h, w = self.suite.size
-        key = short_hash(f"{net.name}@{net.weights} {w}x{h} {self.signed.reference} {REFERENCE_BATCH}", 16)
-        return self.places.cache / f"reference-{key}.npz"
+        return self.places.cache / f"reference-{self._key(net)}.npz"
 
 
 def open_data(suite: Suite, split: str, places: Places, with_photos: bool = True) -> DataSet:
@@ -199,7 +216,18 @@ def open_bench(
     )
     encoding = Encoding(scored.classes, suite.size, suite.unknown, suite.edges)
     return Bench(
-        suite, scored, encoding, segmenter, taken, signed, device, fingerprint, missing, places, reference_data=compared
+        suite,
+        scored,
+        encoding,
+        segmenter,
+        taken,
+        signed,
+        device,
+        fingerprint,
+        missing,
+        places,
+        reference_data=compared,
+        _reference=nets.references,
     )
 
 

@@ -19,6 +19,7 @@ from harness.evaluation.one_pass import Passed, Plan, Reading, Settings, one_pas
 from harness.evaluation.protocol import Signed, short_hash
 from harness.evaluation.shards import ALONE, Team
 from harness.evaluation.sources import ImageSource
+from harness.features.base import FeatureNet
 from harness.hardware import peak_memory, provenance, reset_peak_memory
 from harness.metrics.confusion import Confusion, scores
 from harness.metrics.frechet import FeatureStats, frechet_distance
@@ -79,8 +80,8 @@ def evaluate_all(
 
 
 def _plan(benches: Sequence[Bench]) -> Plan:
-    readings = {}
-    nets = {}
+    readings: dict[tuple[str, ...], Reading] = {}
+    nets: dict[str, FeatureNet] = {}
     for bench in benches:
         reading = Reading(bench.segmenter, bench.protocol)
         readings.setdefault(reading.key, reading)

@@ -107,7 +107,7 @@ def one_pass(source: ImageSource, dataset: DataSet, encoding: Encoding, plan: Pl
         workers=settings.workers,
     ):
         start = time.perf_counter()
-        images = source.images(scored)
+        images: Images = source.images(scored)
         making += time.perf_counter() - start
         if settings.save_images is not None:
             for name, image in zip(scored.names, images, strict=True):

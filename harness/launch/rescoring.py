@@ -40,9 +40,22 @@ def signed_of_record(record: dict[str, Any]) -> Signed:
 def can_rescore(signed: Signed, target: Protocol) -> str | None:
     """None where `target` can be read from a confusion scored by `signed`, else the field that forbids it."""
     ours, theirs = signed.protocol.as_dict(), target.as_dict()
-    # Feature nets and their reference have no part in a confusion.
+    # Feature nets and their reference have no part in a confusion, so they forbid only what asks for nothing else.
     free = {*READ_LATER, "features", "kernel", "reference"}
-    return next((key for key in ours if key not in free and ours[key] != theirs[key]), None)
+    different = next((key for key in ours if key not in free and ours[key] != theirs[key]), None)
+    read_later = any(ours[key] != theirs[key] for key in READ_LATER if key != "name")
+    return different if different is not None or read_later else other_distances(signed.protocol, target)
+
+
+def other_distances(own: Protocol, target: Protocol) -> str | None:
+    """The field by which distances taken by `own` are not all of those of `target`, None where they are."""
+    if not own.features:
+        return None
+    if own.reference != target.reference:
+        return "reference"
+    if not set(own.features) <= set(target.features):
+        return "features"
+    return "kernel" if target.kernel and not own.kernel else None
 
 
 def rescored(record: dict[str, Any], target: Protocol, records: Path, command: str) -> tuple[Record, Confusion]:
@@ -76,8 +89,12 @@ def rescored(record: dict[str, Any], target: Protocol, records: Path, command: s
         "command": command,
         "rescored_from": record["id"],
     }
+    notes = record["notes"]
+    if other_distances(own, target) is not None:
+        notes = [*notes, f"distances are not those of protocol '{target.name}' but by '{own.name}'"]
     plain = {key: record[key] for key in RECORD_KEYS}
     changed = {
+        "notes": notes,
         "id": name,
         "protocol": described,
         "scores": {**{key: found[key] for key in _SEGMENTATION[:-1]}, **kept, "iou": found["iou"]},

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 import torch
@@ -18,7 +18,7 @@ from harness.data.subset import Subset
 from harness.errors import UserError, did_you_mean
 from harness.evaluation.bench import Bench, Nets, open_bench, open_data
 from harness.evaluation.places import Places
-from harness.evaluation.protocol import Protocol
+from harness.evaluation.protocol import Protocol, protocol_of
 from harness.evaluation.shards import ALONE, Team
 from harness.launch.cell import make_fabric
 from harness.protocols.load import DEFAULT, load_protocol, shipped
@@ -81,9 +81,22 @@ def protocols_asked(ask: Ask) -> dict[str, Protocol]:
     found: dict[str, Protocol] = {}
     for name in ask.protocols:
         known = shipped(ask.suite) if name == ALL else {name: load_protocol(name, ask.suite)}
-        found.update({protocol.name: protocol for protocol in known.values()})
+        for protocol in known.values():
+            if found.setdefault(protocol.name, protocol) != protocol:
+                raise UserError(f"two protocols are named '{protocol.name}'", where=name, mend="give one another name")
     changes = {key: value for key, value in (("segmenter", ask.segmenter), ("fit", ask.fit)) if value is not None}
-    return {name: replace(protocol, **changes) for name, protocol in found.items()}
+    asked = {name: protocol_of({**protocol.as_dict(), **changes}, name) for name, protocol in found.items()}
+    if not asked:
+        raise UserError("no protocol is named", where="--protocol", mend=did_you_mean("", shipped(ask.suite)))
+    fits = {protocol.fit: name for name, protocol in asked.items()}
+    if len(fits) > 1:
+        listed = ", ".join(f"{name}: {fit}" for fit, name in fits.items())
+        raise UserError(
+            f"one pass fits all images in one way, the protocols in several ({listed})",
+            where="--protocol",
+            mend="give --fit, or score by one of them at a time",
+        )
+    return asked
 
 
 def open_benches(ask: Ask, dataset: DataSet, places: Places, device: torch.device, say: Say) -> Opened:

@@ -14,7 +14,7 @@ from harness.suites.base import Suite
 
 @PROTOCOLS.register_module(name="bicubic")
 def bicubic(suite: Suite) -> Protocol | None:
-    """None where the suite's segmenter does not see images at the label's size."""
+    """The suite's own, with images resized to the label's size by PIL's bicubic. None where they are not resized."""
     if suite.protocol.image != "label":
         return None
     return replace(suite.protocol, name="bicubic", resize="bicubic")

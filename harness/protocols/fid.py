@@ -19,25 +19,25 @@ INCEPTION = "inception"
 
 @PROTOCOLS.register_module(name="fid-2019-02")
 def fid_2019_02(suite: Suite) -> Protocol | None:
-    """None for a suite without FID."""
+    """pytorch-fid until 2019-02-16: torchvision's Inception, inputs renormalised. None for a suite without FID."""
     return _changed(suite, name="fid-2019-02", features=("inception_torchvision_renormalised",))
 
 
 @PROTOCOLS.register_module(name="fid-2019-05")
 def fid_2019_05(suite: Suite) -> Protocol | None:
-    """None for a suite without FID."""
+    """pytorch-fid until 2019-05-27: torchvision's Inception, inputs in -1 .. 1. None for a suite without FID."""
     return _changed(suite, name="fid-2019-05", features=("inception_torchvision",))
 
 
 @PROTOCOLS.register_module(name="fid-train")
 def fid_train(suite: Suite) -> Protocol | None:
-    """None for a suite without FID."""
+    """FID against the training photos. None for a suite without FID."""
     return _changed(suite, name="fid-train", features=(INCEPTION,), reference="train")
 
 
 @PROTOCOLS.register_module(name="fid-clean")
 def fid_clean(suite: Suite) -> Protocol | None:
-    """None for a suite without FID."""
+    """FID and KID behind clean-fid's resizing. None for a suite without FID."""
     return _changed(suite, name="fid-clean", features=("inception_clean",), kernel=True)
 
 

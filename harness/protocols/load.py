@@ -1,10 +1,10 @@
 """A protocol by name, or out of a user's YAML file.
 
-    name: ours                # default: the file's name
-    based_on: native          # a shipped protocol, which the suite fills in; default: native
-    image: own                # and any field of harness.evaluation.protocol.Protocol
-    label: image
-    features: [inception]
+name: ours                # default: the file's name
+based_on: native          # a shipped protocol, which the suite fills in; default: native
+image: own                # and any field of harness.evaluation.protocol.Protocol
+label: image
+features: [inception]
 """
 
 from __future__ import annotations

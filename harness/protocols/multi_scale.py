@@ -11,6 +11,6 @@ from harness.suites.base import Suite
 
 @PROTOCOLS.register_module(name="multi-scale")
 def multi_scale(suite: Suite) -> Protocol | None:
-    """None for a suite whose segmenter has one mode; the suite names the other under `variants`."""
+    """The suite's own, with its segmenter in multi-scale mode. None where the suite names no such mode."""
     changes = suite.variants.get("multi-scale")
     return None if changes is None else replace(suite.protocol, name="multi-scale", **changes)

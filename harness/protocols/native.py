@@ -9,5 +9,5 @@ from harness.suites.base import Suite
 
 @PROTOCOLS.register_module(name="native")
 def native(suite: Suite) -> Protocol:
-    """The suite's own protocol."""
+    """Images resized to the label map's own size, labels untouched: the suite's own protocol."""
     return suite.protocol

@@ -15,5 +15,5 @@ from harness.suites.base import Suite
 
 @PROTOCOLS.register_module(name="output-size")
 def output_size(suite: Suite) -> Protocol:
-    """Images at their own size, labels at the images'."""
+    """Images at the size they were generated at, label maps nearest-resized to them."""
     return replace(suite.protocol, name="output-size", image="own", label="image")

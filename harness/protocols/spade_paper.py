@@ -18,7 +18,7 @@ from harness.suites.base import Suite
 
 @PROTOCOLS.register_module(name="spade-paper")
 def spade_paper(suite: Suite) -> Protocol | None:
-    """None for a suite that the paper does not have."""
+    """The best reading of how the SPADE paper scored this suite. None for a suite that it does not have."""
     changes = suite.variants.get("spade-paper")
     if changes is None:
         return None

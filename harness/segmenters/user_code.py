@@ -126,9 +126,10 @@ def _load(source: str) -> tuple[ModuleType, Path]:
         text = str(error).strip()
         said = f"{type(error).__name__}: {text.splitlines()[0]}" if text else type(error).__name__
         raise UserError(f"this code does not load: {said}", where=f"py:{source}") from error
-    if module.__file__ is None or not module.__file__.endswith(".py"):
+    file = getattr(module, "__file__", None)
+    if file is None or not file.endswith(".py"):
         raise UserError("this module has no source file, which is its identity", where=f"py:{source}")
-    return module, Path(module.__file__)
+    return module, Path(file)
 
 
 def _load_file(path: Path) -> ModuleType:

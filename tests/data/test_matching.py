@@ -74,6 +74,11 @@ def test_samples_in_folders_are_told_apart_below_the_folder_of_all() -> None:
     assert found.matched == {"x/1": "out/x/1.png", "y/1": "out/y/1.png"}
 
 
+def test_names_that_a_program_gives_may_be_whole_paths() -> None:
+    assert match_names(["/out/x/1.png", "/out/y/1.png"], ["x/1", "y/1"]).complete
+    assert match_names(["/out/a.png", "b.png"], ["a", "b"]).complete
+
+
 def test_an_accent_is_one_name_however_it_is_written() -> None:
     assert match_names(["u\u0308ber.png"], ["\u00fcber"]).complete
 

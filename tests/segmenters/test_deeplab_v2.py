@@ -21,10 +21,12 @@ from harness.segmenters.deeplab_v2 import (
     ASPP,
     FILE,
     Bottleneck,
+    DeepLabV2,
     DeepLabV2COCOStuff,
     MultiScale,
     Stem,
     deeplabv2_coco_stuff,
+    deeplabv2_coco_stuff_singlescale,
     multi_scale_net,
 )
 from harness.segmenters.resnet import released
@@ -153,6 +155,10 @@ def test_a_release_file_is_found_loaded_and_named_by_its_digest(keys, tmp_path: 
     out = segmenter.predict(torch.rand(1, 3, 37, 50) * 255)
     assert (out.shape, out.dtype) == ((1, 37, 50), torch.int64)
     assert (out == 120).all()
+    single = deeplabv2_coco_stuff_singlescale(tmp_path, "cpu")
+    assert (single.name, single.weights) == ("deeplabv2_coco_stuff_singlescale", segmenter.weights)
+    assert isinstance(single.net, DeepLabV2)
+    assert (single.predict(torch.rand(1, 3, 37, 50) * 255) == 120).all()
 
 
 def test_photos_are_seen_as_blue_green_red_less_their_means_one_by_one():

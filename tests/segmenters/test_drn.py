@@ -8,12 +8,21 @@ import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
+from PIL import Image
 from releases import Recorder, filled_state, light_state, meta_keys, one_class, release_keys
 
 from harness.errors import UserError
 from harness.registry import SEGMENTERS, lookup
 from harness.segmenters.base import Segmenter
-from harness.segmenters.drn import DRND105, FILE, DRNCityscapes, bilinear_upsampling, drn_d_105_cityscapes
+from harness.segmenters.drn import (
+    DRND105,
+    FILE,
+    SCALES,
+    DRNCityscapes,
+    bilinear_upsampling,
+    drn_d_105_cityscapes,
+    drn_d_105_cityscapes_multiscale,
+)
 from harness.segmenters.resnet import released
 from harness.weights import short_digest
 
@@ -89,6 +98,9 @@ def test_a_release_file_is_found_loaded_and_named_by_its_digest(keys, tmp_path: 
     out = segmenter.predict(random_images(21, 34)[:1])
     assert (out.shape, out.dtype) == ((1, 21, 34), torch.int64)
     assert (out == 7).all()
+    several = drn_d_105_cityscapes_multiscale(tmp_path, "cpu")
+    assert (several.name, several.weights) == ("drn_d_105_cityscapes_multiscale", segmenter.weights)
+    assert (several.predict(random_images(21, 34)[:1]) == 7).all()
 
 
 def test_photos_are_normalised_as_red_green_blue_and_seen_one_by_one():
@@ -101,6 +113,44 @@ def test_photos_are_normalised_as_red_green_blue_and_seen_one_by_one():
     assert [tuple(x.shape) for x in net.shown] == [(1, 3, 9, 10)] * 2
     torch.testing.assert_close(net.shown[1][0, 0], red)
     torch.testing.assert_close(net.shown[1][0, 2], blue)
+
+
+def test_the_multi_scale_mode_sees_six_scales_resized_as_pillow_does():
+    net = Recorder(19)
+    # Without black and white, at which Pillow clips once a direction.
+    photo = np.random.default_rng(0).integers(70, 186, (25, 34, 3), dtype=np.uint8)
+    image = torch.from_numpy(photo).permute(2, 0, 1)[None].float()
+    assert DRNCityscapes(net, "", "cpu", "x", SCALES).predict(image).shape == (1, 25, 34)
+    sizes = [(25, 34), (12, 17), (18, 25), (31, 42), (37, 51), (43, 59)]
+    assert [tuple(x.shape[2:]) for x in net.shown] == sizes
+    mean, std = (torch.tensor(v).view(3, 1, 1) for v in ((0.2901, 0.3281, 0.2870), (0.1830, 0.1866, 0.1845)))
+    for shown, (height, width) in zip(net.shown, sizes, strict=True):
+        pillow = np.asarray(Image.fromarray(photo).resize((width, height), Image.Resampling.BICUBIC))
+        back = ((shown[0] * std + mean) * 255).permute(1, 2, 0).numpy()
+        # Pillow rounds to whole values twice, once a direction.
+        assert np.abs(back - pillow).max() < 1.6
+
+
+class ByWidth(torch.nn.Module):
+    """Class 0 is certain at the smallest scale, where class 1 is impossible; class 1 is likely at the others."""
+
+    def __init__(self, penalty: float) -> None:
+        super().__init__()
+        self.penalty = penalty
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        logits = torch.full((1, 19, *x.shape[2:]), -100.0)
+        small = x.shape[3] == 16
+        logits[:, 0], logits[:, 1] = 0.0, (-self.penalty if small else 1.0)
+        return logits
+
+
+def test_log_probabilities_are_summed_over_the_scales():
+    image = torch.zeros(1, 3, 32, 32)
+    # Five scales favour class 1 by 1 each; one disfavours it. As probabilities, 20 would weigh no more than 4.
+    for penalty, winner in ((4.0, 1), (20.0, 0)):
+        found = DRNCityscapes(ByWidth(penalty), "", "cpu", "x", SCALES).predict(image)
+        assert (found == winner).all()
 
 
 @pytest.mark.parametrize(

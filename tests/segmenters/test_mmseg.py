@@ -16,7 +16,9 @@ from safetensors.torch import save_file
 
 from harness.errors import UserError
 from harness.segmenters.base import Segmenter
-from harness.segmenters.mmseg import mmseg_segmenter
+from harness.segmenters.mmseg import config_file, mmseg_segmenter
+from harness.segmenters.opening import open_segmenter
+from harness.weights import short_digest
 
 MEAN, STD = (123.675, 116.28, 103.53), (58.395, 57.12, 57.375)
 CLASSES = 5
@@ -190,6 +192,47 @@ def test_another_mean_is_another_config(tmp_path: Path) -> None:
     plain = mmseg_segmenter(write_config(tmp_path, ERFNET), None, "cpu")
     moved = write_config(tmp_path, ERFNET, "model['data_preprocessor'] = dict(mean=[0.0, 0.0, 0.0])\n")
     assert mmseg_segmenter(moved, None, "cpu").config != plain.config
+
+
+# A config of the wheel as it is: a whole FCN, named as mmsegmentation names it.
+SHIPPED = "fcn/fcn_r18-d8_4xb2-80k_cityscapes-512x1024.py"
+
+
+@needs_mmseg
+def test_a_config_of_the_wheel_opens_by_its_name_and_predicts_as_mmsegmentation_does(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from mmseg.models.segmentors import EncoderDecoder
+
+    monkeypatch.chdir(tmp_path)
+    untrained: Any = open_segmenter(f"mmseg:{SHIPPED}", None, "cpu", random_weights=True)
+    assert (untrained.name, untrained.weights) == (f"mmseg:{Path(SHIPPED).stem}", "random")
+    save(untrained._net, Path("net.pth"))
+    segmenter: Any = open_segmenter(f"mmseg:{SHIPPED}:net.pth", None, "cpu")
+    assert isinstance(segmenter._net, EncoderDecoder)
+    assert segmenter.classes == 19
+    # Mean, std and the way of inference are half of the identity.
+    assert segmenter.weights == f"{short_digest(Path('net.pth'))}+cfg{segmenter.config}"
+    images = random_images(64, 96, n=1)
+    normalised = (images - torch.tensor(MEAN).view(3, 1, 1)) / torch.tensor(STD).view(3, 1, 1)
+    with torch.no_grad():
+        logits = segmenter._net.encode_decode(normalised, [{"img_shape": (64, 96)}])
+    assert len(logits.argmax(1).unique()) > 1
+    assert torch.equal(segmenter.predict(images), logits.argmax(1))
+    assert torch.equal(untrained.predict(images), logits.argmax(1))
+
+
+@needs_mmseg
+def test_a_config_of_the_user_s_own_comes_before_one_of_the_wheel(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert config_file(SHIPPED).is_absolute()
+    Path("fcn").mkdir()
+    Path(SHIPPED).touch()
+    assert config_file(SHIPPED) == Path(SHIPPED)
+    with pytest.raises(UserError, match=r"fcn/no_such\.py: no such config file"):
+        open_segmenter("mmseg:fcn/no_such.py:net.pth", None, "cpu")
 
 
 class Malicious:

@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import json
+import re
 from pathlib import Path
 
 import pytest
 import torch
 
 from harness.errors import UserError
+from harness.registry import SEGMENTERS, names
+from harness.segmenters.onnx_file import describe
 from harness.segmenters.opening import open_segmenter
 from harness.weights import short_digest
 
+PAGE = (Path(__file__).resolve().parents[2] / "docs" / "segmenters.md").read_text(encoding="utf-8")
 CODE = """
 def halves(images):
     return (images[:, 0] > 127).long()
@@ -78,3 +83,24 @@ def test_a_bad_spec_is_one_clear_line(in_tmp: Path, spec: str, what: str) -> Non
 def test_random_weights_are_refused_where_there_are_none(in_tmp: Path, spec: str, what: str) -> None:
     with pytest.raises(UserError, match=what):
         open_segmenter(spec, None, "cpu", random_weights=True)
+
+
+def part(language: str) -> str:
+    found = re.search(rf"```{language}\n(.*?)```", PAGE, re.DOTALL)
+    assert found is not None
+    return found[1]
+
+
+def test_the_page_s_own_code_and_description_work_as_written(in_tmp: Path) -> None:
+    Path("mine.py").write_text(part("python"), encoding="utf-8")
+    spec = re.search(r"--segmenter (\S+)", part("sh"))
+    assert spec is not None
+    segmenter = open_segmenter(spec[1], None, "cpu")
+    assert (segmenter.name, segmenter.weights, segmenter.classes) == ("tiny", "v1", 9)
+    assert segmenter.predict(torch.zeros(1, 3, 8, 8)).shape == (1, 8, 8)
+    assert describe(json.loads(part("json")), "page").scale == 255
+
+
+def test_the_page_lists_what_is_shipped() -> None:
+    ours = [name for name in names(SEGMENTERS) if f"`{name}`" not in PAGE]
+    assert ours == []

@@ -93,5 +93,5 @@ def test_weights_keep_the_variance_and_drop_the_mean() -> None:
 
 
 def test_a_segmenter_without_such_a_form_is_named_with_those_that_have_one() -> None:
-    with pytest.raises(UserError, match="'toyscapes' has no form with random weights.*drn_d_105_cityscapes"):
+    with pytest.raises(UserError, match=r"'toyscapes' has no form with random weights.*drn_d_105_cityscapes"):
         open_segmenter("toyscapes", None, "cpu", random_weights=True)

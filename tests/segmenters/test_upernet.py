@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -18,8 +19,10 @@ from harness.segmenters.base import Segmenter
 from harness.segmenters.resnet import released
 from harness.segmenters.upernet import (
     BASELINE,
+    BASELINE_MULTISCALE,
     DECODER_FILE,
     ENCODER_FILE,
+    LATER_SINGLESCALE,
     MULTISCALE,
     SYNC_BUFFERS,
     Decoder,
@@ -28,6 +31,8 @@ from harness.segmenters.upernet import (
     resized_size,
     spread,
     upernet101_ade20k,
+    upernet101_ade20k_baseline_multiscale,
+    upernet101_ade20k_later_singlescale,
     upernet101_ade20k_multiscale,
 )
 from harness.weights import short_digest
@@ -35,6 +40,8 @@ from harness.weights import short_digest
 ENTRIES = {
     "upernet101_ade20k": (upernet101_ade20k, "baseline-resnet101-upernet"),
     "upernet101_ade20k_multiscale": (upernet101_ade20k_multiscale, "ade20k-resnet101-upernet"),
+    "upernet101_ade20k_baseline_multiscale": (upernet101_ade20k_baseline_multiscale, "baseline-resnet101-upernet"),
+    "upernet101_ade20k_later_singlescale": (upernet101_ade20k_later_singlescale, "ade20k-resnet101-upernet"),
 }
 
 
@@ -158,6 +165,13 @@ def test_the_later_releases_see_five_scales_padded_to_32():
     colour = [(10 / 255 - 0.485) / 0.229, (20 / 255 - 0.456) / 0.224, (30 / 255 - 0.406) / 0.225]
     for shown in net.shown:
         torch.testing.assert_close(shown[0, :, 7, 7], torch.tensor(colour))
+
+
+def test_each_release_has_the_other_s_scales_as_a_mode_and_keeps_its_own_colours():
+    assert BASELINE_MULTISCALE.short_sides == (300, 375, 450, 525, 600)
+    assert LATER_SINGLESCALE.short_sides == (450,)
+    for mode, release in ((BASELINE_MULTISCALE, BASELINE), (LATER_SINGLESCALE, MULTISCALE)):
+        assert replace(mode, short_sides=release.short_sides) == release
 
 
 class ByHeight(torch.nn.Module):

@@ -132,7 +132,7 @@ def test_an_edited_file_is_another_segmenter(file: Path) -> None:
         ("indizes", r"mine\.py: there is no 'indizes' in it .did you mean indices"),
         ("no_classes", "has no `classes` and does not take .weights_root, device. .give it an attribute"),
         ("Net", "has no `classes` and does not take"),
-        ("wordy", "`classes` is 'three', not a number .set wordy.classes"),
+        ("wordy", "`classes` is 'three', not a number of classes .set wordy.classes"),
         ("number", "it is a int, no segmenter"),
     ],
 )
