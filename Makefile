@@ -26,7 +26,7 @@ table1: $(CORE)  ## train, score and print three rows of Table 1 on the built-in
 	$(BIN)/spadebench run table1 --suite toyscapes --methods spade,pix2pixhdpp,pix2pixhd $(ARGS)
 
 test: $(MMSEG)  ## all tests; ARGS="tests/metrics -k void" for some
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(JOBS) $(ARGS)
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(JOBS) --dist loadgroup $(ARGS)
 
 lint: $(DEV)  ## ruff and mypy
 	$(BIN)/ruff check .

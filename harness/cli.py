@@ -10,6 +10,7 @@ from typing import Annotated, Any
 import typer
 
 from harness import __version__
+from harness.commands.benchmark import benchmark
 from harness.commands.cost import cost
 from harness.commands.evaluate import evaluate
 from harness.commands.export import export
@@ -23,8 +24,10 @@ from harness.commands.report import report
 from harness.commands.rescore import rescore
 from harness.commands.run import run
 from harness.commands.sampling import sampling
+from harness.commands.status import status
 from harness.commands.train import train
 from harness.commands.train_segmenter import train_segmenter
+from harness.commands.validate_norm import validate_norm
 from harness.commands.weights import weights
 from harness.errors import UserError
 
@@ -44,8 +47,10 @@ app.command()(evaluate)
 app.command()(rescore)
 app.command()(run)
 app.command()(report)
+app.command()(status)
 app.command()(gallery)
 app.command()(sampling)
+app.command()(benchmark)
 app.command()(cost)
 app.command()(export)
 app.command("train-segmenter")(train_segmenter)
@@ -53,6 +58,7 @@ app.add_typer(weights, name="weights")
 app.command("instance-maps")(instance_maps)
 app.command("outdoor-list")(outdoor_list)
 app.command("make-labels")(make_labels)
+app.command("validate-norm")(validate_norm)
 
 # The base of all of typer's usage errors, which newer versions keep in a module of their own.
 _USAGE_ERROR: type[Any] = next(c for c in typer.BadParameter.__mro__ if c.__name__ == "ClickException")

@@ -10,11 +10,16 @@ import hashlib
 import importlib.util
 import io
 import sys
+import time
 import tokenize
 from collections.abc import Iterable
 from pathlib import Path
 
 _IGNORED = {tokenize.COMMENT, tokenize.NL, tokenize.ENDMARKER}
+# By the modules asked for: a grid asks for the same ones a thousand times, and reading them takes half a second.
+_Stamp = tuple[str, int, int]
+_known: dict[tuple[str, ...], tuple[str, dict[str, _Stamp | None]]] = {}
+_SETTLED = 2.0
 _MARKS = {tokenize.NEWLINE: ";", tokenize.INDENT: "{", tokenize.DEDENT: "}"}
 
 
@@ -24,10 +29,29 @@ def code_version(modules: Iterable[str]) -> str:
     `modules` are dotted names of imported or importable modules; those of `harness` are taken with what they
     import of their own subpackage alone (the engine's parts that matter are named one by one).
     """
+    asked = tuple(sorted(set(modules)))
+    if asked in _known and all(_stamp(name) == stamp for name, stamp in _known[asked][1].items()):
+        return _known[asked][0]
     total = hashlib.sha256()
-    for name in sorted(_closure(modules)):
+    stamps = {}
+    for name in sorted(_closure(asked)):
+        stamps[name] = _stamp(name)
         total.update(name.encode() + b"\0" + _tokens(_source(name)).encode() + b"\0")
-    return total.hexdigest()[:12]
+    version = total.hexdigest()[:12]
+    # A file changed a moment ago may change again within one tick of its clock: not kept.
+    if all(stamp is not None and time.time() - stamp[1] / 1e9 > _SETTLED for stamp in stamps.values()):
+        _known[asked] = (version, stamps)
+    return version
+
+
+def _stamp(name: str) -> _Stamp | None:
+    """What changes when a module is another file, or its file is written."""
+    path = _file(name)
+    try:
+        found = path.stat() if path is not None else None
+    except OSError:
+        return None
+    return None if found is None else (str(path), found.st_mtime_ns, found.st_size)
 
 
 def _closure(modules: Iterable[str]) -> set[str]:

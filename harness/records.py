@@ -37,6 +37,16 @@ _KEYS: dict[str, tuple[type, ...]] = {
     "provenance.finished": (str,),
     "provenance.spadebench": (str,),
 }
+# What the record of a failed cell holds.
+_FAILED_KEYS: dict[str, tuple[type, ...]] = {
+    **{key: _KEYS[key] for key in ("id", "method", "title", "suite", "seed", "config", "protocol.hash")},
+    "cell": (str, _NONE),
+    "error.type": (str,),
+    "error.message": (str,),
+    "error.where": (str,),
+    "error.traceback": (str,),
+    "provenance.finished": (str,),
+}
 
 
 @dataclass(frozen=True)
@@ -93,9 +103,37 @@ class Store:
         return path
 
     def load(self, record_id: str) -> dict[str, Any] | None:
-        """The record under an id, or None."""
+        """The finished record under an id, or None."""
+        return self._load(record_id, "done")
+
+    def failure(self, record_id: str) -> dict[str, Any] | None:
+        """The record of a failed cell under the id that its finished record would have, or None."""
+        return self._load(record_id, "failed")
+
+    def save_failure(self, record: dict[str, Any]) -> Path:
+        """Write the record of a failed cell. A finished record of the same id takes its place later."""
+        path = self.records_folder / f"{record['id']}.json"
+        write_json(path, record)
+        return path
+
+    def forget_failure(self, record_id: str) -> None:
+        """Remove the record of a failed cell, before it is tried again; a finished one stays."""
+        if self.failure(record_id) is not None:
+            (self.records_folder / f"{record_id}.json").unlink(missing_ok=True)
+
+    def read(self, record_id: str) -> dict[str, Any] | None:
+        """The record under an id, finished or failed, or None."""
         path = self.records_folder / f"{record_id}.json"
-        return read_record(path) if path.is_file() else None
+        try:
+            return read_record(path) if path.is_file() else None
+        except UserError:
+            if path.is_file():
+                raise
+            return None  # a failure that was forgotten in this moment
+
+    def _load(self, record_id: str, status: str) -> dict[str, Any] | None:
+        record = self.read(record_id)
+        return record if record is not None and record["status"] == status else None
 
 
 def read_record(path: Path) -> dict[str, Any]:
@@ -116,11 +154,13 @@ def read_record(path: Path) -> dict[str, Any]:
         raise UserError("record lacks 'status'", where=str(path), mend=RUN_AGAIN)
     if record["status"] == "done":
         _check(record, str(path))
+    elif record["status"] == "failed":
+        _check_keys(record, _FAILED_KEYS, str(path))
     return record
 
 
-def _check(record: dict[str, Any], where: str) -> None:
-    for name, kinds in _KEYS.items():
+def _check_keys(record: dict[str, Any], keys: dict[str, tuple[type, ...]], where: str) -> None:
+    for name, kinds in keys.items():
         value: Any = record
         for part in name.split("."):
             if not isinstance(value, dict) or part not in value:
@@ -128,6 +168,10 @@ def _check(record: dict[str, Any], where: str) -> None:
             value = value[part]
         if not isinstance(value, kinds) or isinstance(value, bool):
             raise UserError(f"'{name}' of this record is a {type(value).__name__}", where=where, mend=RUN_AGAIN)
+
+
+def _check(record: dict[str, Any], where: str) -> None:
+    _check_keys(record, _KEYS, where)
     if record["config"] is not None and not isinstance(record["config"].get("overrides"), dict):
         raise UserError("record lacks 'config.overrides'", where=where, mend=RUN_AGAIN)
     if not all(isinstance(note, str) for note in record["notes"]):

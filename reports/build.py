@@ -138,7 +138,8 @@ def _cell(one: Picked, metric: _Metric, here: Sequence[Published], name: str, gr
     if without:
         notes.append(clean(f"not in record {', '.join(without)}"))
     if found and len(found) < len(grid.seeds) and one.row is not None:
-        notes.append(f"{len(found)} of {len(grid.seeds)} seeds")
+        failed = f", {len(one.failed)} failed" if one.failed else ""
+        notes.append(f"{len(found)} of {len(grid.seeds)} seeds{failed}")
     return Cell(
         column=column.key,
         lower_is_better=column.lower_is_better,
@@ -221,7 +222,22 @@ def _notes(grid: Grid, suite: str, picked: Sequence[Picked], command: str | None
         notes.append(f"Mean ± sample standard deviation over {count} seeds." if count > 1 else f"Seed {grid.seeds[0]}.")
     if grid.set:
         notes.append("All rows with " + ", ".join(f"{key}={value}" for key, value in grid.set.items()) + ".")
+    notes += [_left_out(one) for one in picked if one.left_out]
     if any(one.missing or not one.records for one in picked):
         run = command or f"spadebench run {shlex.quote(grid.origin)} --suite {shlex.quote(suite)}"
         notes.append(f"Missing figures are filled by: {run}")
+        failed = sum(len(one.failed) for one in picked)
+        if failed:
+            cells = "cell" if failed == 1 else "cells"
+            notes.append(f"{failed} {cells} failed and left an error in the record; --retry failed runs them again.")
     return tuple(clean(note) for note in notes)
+
+
+def _left_out(one: Picked) -> str:
+    """Why records of some seeds are not in a row: they ran out of memory, the others did not."""
+    seeds = ("seed " if len(one.left_out) == 1 else "seeds ") + ", ".join(str(seed) for seed in one.left_out)
+    title = one.records[0]["title"] if one.records else ""
+    return (
+        f"{_title(one.row, title or None)}: left out {seeds}, trained in micro-batches after running out of memory, "
+        "which do not mix with whole batches; --retry oom tries whole batches again."
+    )

@@ -27,12 +27,16 @@ Record = dict[str, Any]
 class Picked:
     """The records behind one row, in the order of the grid's seeds; `missing`: seeds without one.
 
-    row: None for the ceiling row, which has one record and no seed.
+    row: None for the ceiling row, which has one record and no seed. left_out: seeds of `missing` that have
+    a record of a training in micro-batches, which does not stand beside those by whole batches. failed: seeds
+    of `missing` whose cell left an error.
     """
 
     row: GridRow | None
     records: tuple[Record, ...]
     missing: tuple[int, ...] = ()
+    left_out: tuple[int, ...] = ()
+    failed: tuple[int, ...] = ()
 
 
 def read_records(folder: Path) -> list[Record]:
@@ -53,30 +57,56 @@ def select(records: Iterable[Record], grid: Grid, suite: str, protocol: str | No
     this name. Without it a suite's own (`native`) goes before others. A cell may still have been scored
     more than once, as on another split: records of the signature that most of the grid's rows have are
     taken before others, and among equals the one that finished last.
+
+    The seeds of a row were all trained by whole batches or, where that gives every seed a record and whole
+    batches do not, all in the same number of micro-batches: batch statistics differ between these.
     """
     wanted = [{seed: _cell_key(row.name, seed, grid.overrides(row)) for seed in grid.seeds} for row in grid.methods]
     of_grid = {key for keys in wanted for key in keys.values()}
-    candidates: dict[str, list[Record]] = {}
+    candidates: dict[tuple[str, int], list[Record]] = {}
+    failures: set[str] = set()
     for record in records:
-        key = _key(record) if record["status"] == "done" and record["suite"] == suite else None
+        if record["status"] == "failed" and record["suite"] == suite:
+            failures |= _failed_keys(record, protocol)
+        asked = _key(record) if record["status"] == "done" and record["suite"] == suite else None
         if protocol is not None and record["protocol"].get("name") != protocol:
             continue
-        if key in of_grid or key == PHOTOS:
-            candidates.setdefault(key, []).append(record)
-    for key, every in candidates.items():
-        candidates[key] = [record for record in every if record["protocol"].get("name") == NATIVE] or every
-    usual = _usual_protocol([found for key, found in candidates.items() if key in of_grid])
+        if asked is not None and (asked in of_grid or asked == PHOTOS):
+            candidates.setdefault((asked, _micro_batches(record)), []).append(record)
+    for group, every in candidates.items():
+        candidates[group] = [record for record in every if record["protocol"].get("name") == NATIVE] or every
+    usual = _usual_protocol([found for (key, _), found in candidates.items() if key in of_grid])
     latest = {
-        key: max(found, key=lambda record: (record["protocol"]["hash"] == usual, *_age(record)))
-        for key, found in candidates.items()
+        group: max(found, key=lambda record: (record["protocol"]["hash"] == usual, *_age(record)))
+        for group, found in candidates.items()
     }
+    parts_of: dict[str, set[int]] = {}
+    for key, parts in latest:
+        parts_of.setdefault(key, set()).add(parts)
     picked = []
     for row, keys in zip(grid.methods, wanted, strict=True):
-        found = tuple(latest[key] for key in keys.values() if key in latest)
-        picked.append(Picked(row, found, tuple(seed for seed, key in keys.items() if key not in latest)))
+        parts = min(set.intersection(*(parts_of.get(key, set()) for key in keys.values())), default=1)
+        found = tuple(latest[key, parts] for key in keys.values() if (key, parts) in latest)
+        missing = tuple(seed for seed, key in keys.items() if (key, parts) not in latest)
+        left_out = tuple(seed for seed in missing if keys[seed] in parts_of)
+        picked.append(Picked(row, found, missing, left_out, tuple(s for s in missing if keys[s] in failures)))
     if grid.ceiling:
-        picked.append(Picked(None, (latest[PHOTOS],) if PHOTOS in latest else ()))
+        picked.append(Picked(None, (latest[PHOTOS, 1],) if (PHOTOS, 1) in latest else ()))
     return picked
+
+
+def _micro_batches(record: Record) -> int:
+    """How many micro-batches the training took a batch in: 1 where it took it at once."""
+    return int((record["config"] or {}).get("accumulate", 1))
+
+
+def _failed_keys(record: Record, protocol: str | None) -> set[str]:
+    """The key of the cell that failed, where it was to be scored by the protocol of this name."""
+    if record["config"] is None or record["seed"] is None:
+        return set()
+    if protocol is not None and record["protocol"].get("name") != protocol:
+        return set()
+    return {_cell_key(record["method"], record["seed"], record["config"]["overrides"])}
 
 
 def _usual_protocol(rows: list[list[Record]]) -> str:

@@ -47,6 +47,7 @@ def gallery(
     from harness.evaluation.places import Places
     from harness.evaluation.sources import GeneratorSource
     from harness.launch.cell import load_generator
+    from harness.launch.out_of_memory import as_trained
     from harness.records import Store
     from harness.training.checkpoints import list_checkpoints, load_checkpoint
     from reports.gallery import comparison, paint
@@ -69,7 +70,7 @@ def gallery(
     machine = o.device_of(device)
     for row in loaded.methods:
         cell = resolve(row.name, chosen, loaded.seeds[0], loaded.overrides(row))
-        found = list_checkpoints(Store(out).cell_folder(cell.id) / "checkpoints")
+        found = list_checkpoints(Store(out).cell_folder(as_trained(cell, Store(out)).id) / "checkpoints")
         if not found:
             raise UserError(
                 f"cell {cell.id} ({cell.name}) has no checkpoint", where=str(out), mend=f"spadebench run {grid} first"

@@ -2,20 +2,30 @@
 
 from __future__ import annotations
 
+import sys
 from dataclasses import replace
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from harness.commands import cluster_options as c
 from harness.commands import options as o
 from harness.commands.grids import chosen_grid
 from harness.commands.progress import bar, say
 
+if TYPE_CHECKING:
+    from harness.launch.drive import Outcome
+    from harness.launch.grid_plan import GridPlan
+    from harness.launch.launcher import Launcher
+    from harness.launch.plan import CellSpec
+
 
 def run(
     grid: Annotated[str, typer.Argument(help="Grid: a shipped one such as table1, or your own YAML file.")],
-    suite: Annotated[str | None, typer.Option("--suite", "-s", help="Suite; default: the grid's own.")] = None,
+    suite: Annotated[
+        str | None, typer.Option("--suite", "-s", help="Suite; default: the grid's own, one after another.")
+    ] = None,
     methods: Annotated[str | None, typer.Option(help="Only these rows, or these methods, comma-separated.")] = None,
     seeds: Annotated[int | None, typer.Option(help="Number of seeds, from 0; default: the grid's own.", min=1)] = None,
     overrides: o.RowSet = None,
@@ -32,11 +42,39 @@ def run(
     batch: o.ScoreBatch = 8,
     checkpoint_every: o.CheckpointEvery = None,
     keep: o.Keep = 1,
+    launcher: Annotated[
+        str, typer.Option(help="local, torchrun (several processes for each cell) or slurm (jobs of a cluster).")
+    ] = "local",
+    jobs: Annotated[
+        int | None, typer.Option(help="Cells at a time, a process each; default: one for each GPU, else one.", min=1)
+    ] = None,
+    nproc: Annotated[
+        int | None,
+        typer.Option(help="Processes of each cell, with torchrun or slurm; default: one for each GPU.", min=1),
+    ] = None,
+    partition: c.Partition = None,
+    time: c.Time = None,
+    mem: c.Memory = None,
+    gpus: c.Gpus = None,
+    cpus: c.Cpus = None,
+    nodes: c.Nodes = None,
+    account: c.Account = None,
+    qos: c.Qos = None,
+    sbatch: c.Sbatch = None,
+    cells_per_job: c.CellsPerJob = None,
+    retry: Annotated[
+        list[str] | None, typer.Option(help="Try again what failed, or oom: what ran out of memory; may be repeated.")
+    ] = None,
     user_code: o.Import = None,
     as_json: o.Json = False,
     dry_run: o.DryRun = False,
+    estimate: Annotated[
+        bool, typer.Option("--estimate", help="A dry run with time and memory, from a few steps of each cell here.")
+    ] = False,
 ) -> None:
     """Run a grid on a suite and print its table. What is done already is not done again.
+
+    A cell that fails leaves its error in its record, and the rest goes on; the exit code is then 1.
 
     \b
     Example:
@@ -44,62 +82,100 @@ def run(
     """
     o.refuse_torchrun("run")
     o.import_user_code(user_code)
-    from harness.cells import load_suite, resolve
-    from harness.evaluation.bench import open_bench, photos_id, record_id
+    from harness.cells import load_suite
+    from harness.evaluation.bench import open_bench
     from harness.evaluation.places import Places
-    from harness.launch.beforehand import check_cell
-    from harness.launch.cell import Machine, Watch, check_trained_data, score_cell, score_photos, train_cell
+    from harness.launch.grid_plan import plan_grid
+    from harness.launch.opening import LaunchOptions, open_launcher
+    from harness.launch.plan import How
     from harness.protocols.load import load_protocol
-    from harness.records import Store
-    from harness.training.loop import LoopOptions
 
-    loaded, suite_name = chosen_grid(grid, suite, methods, seeds, overrides)
-    chosen = load_suite(suite_name)
+    chosen, first = chosen_grid(grid, suite, methods, seeds, overrides)
+    cluster = c.slurm_options(
+        launcher, jobs, nproc, partition, time, mem, gpus, cpus, nodes, account, qos, sbatch, cells_per_job
+    )
+    runner = open_launcher(LaunchOptions(launcher, jobs, nproc, device, cluster), out, say)
     places = Places(data_root, weights_root, out / "cache")
-    loaded = replace(loaded, set=o.with_budget(dict(loaded.set), budget, chosen, places))
-    cells = [resolve(row.name, chosen, seed, loaded.overrides(row)) for row in loaded.methods for seed in loaded.seeds]
-    for cell in cells[:: len(loaded.seeds)]:  # the seed has no say in what can be built
-        check_cell(cell)
-    asked = load_protocol(protocol, chosen)
-    bench = open_bench(chosen, places, o.device_of(device), asked, o.names(features), say=say)
-    store = Store(out)
-    if dry_run:
-        plan = [
-            {"cell": cell.id, "name": cell.name, "done": store.load(record_id(bench, cell.id)) is not None}
-            for cell in cells
-        ]
-        if as_json:
-            o.print_json({"protocol": bench.signed.signature, "cells": plan})
-        for entry in plan if not as_json else ():
-            say(f"{entry['cell']}  {'done' if entry['done'] else 'to do'}  {entry['name']}")
+    plans = []
+    for name in [first] if suite else chosen.suites:
+        known = load_suite(name)
+        sized = replace(chosen, set=o.with_budget(dict(chosen.set), budget, known, places))
+        asked = load_protocol(protocol, known)
+        # Workers score on devices of their own, and a GPU of theirs is not this process's to fill.
+        place = o.device_of(device) if runner is None or estimate else o.device_of("cpu")
+        bench = open_bench(known, places, place, asked, o.names(features), say=say)
+        how = How(
+            out=str(out.absolute()),
+            protocol=asked.as_dict(),
+            features=o.names(features),
+            data_root=_absolute(data_root),
+            weights_root=_absolute(weights_root),
+            device=device,
+            workers=workers,
+            batch=batch,
+            checkpoint_every=checkpoint_every,
+            keep=keep,
+            imports=tuple(str(Path(n).absolute()) if n.endswith(".py") else n for n in user_code or ()),
+            command=tuple(sys.argv[1:]),
+        )
+        plans.append(plan_grid(sized, known, bench, how))
+    if dry_run or estimate:
+        _say_plans(plans, as_json, estimate)
         return
-    machine = Machine(bench.device, workers, batch)
-    loop = LoopOptions(checkpoint_every, keep, workers=workers)
-    records: list[dict[str, Any]] = []
-    for number, cell in enumerate(cells, start=1):
-        name = f"[{number}/{len(cells)}] {cell.name}"
-        record = store.load(record_id(bench, cell.id))
-        if record is not None:
-            check_trained_data(record, bench)
-            say(f"{name}: done already, cell {cell.id}")
-        else:
-            with bar(f"{name} training") as update:
-                checkpoint = train_cell(cell, store, places, machine, loop, Watch(update, say))
-            with bar(f"{name} scoring") as update:
-                record = score_cell(cell, checkpoint, bench, store, machine, update)
-        # Another spelling of the same cell may have made the record: the table looks for this one's.
-        described = {key: cell.config[key] for key in ("overrides", "title")}
-        records.append({**record, "title": cell.title, "config": {**record["config"], **described}})
-    if loaded.ceiling:
-        record = store.load(record_id(bench, photos_id(bench)))
-        if record is None:
-            with bar("real photos scoring") as update:
-                record = score_photos(bench, store, machine, update)
-        records.append(record)
-    _report(loaded, chosen.name, asked.name, records, out, as_json)
+    for plan in plans:
+        plan.retry(retry or [])
+    outcome = _work(plans, runner)
+    printed = [_table(plan, protocol, as_json) for plan in plans]
+    if as_json:
+        o.print_json(printed if len(printed) > 1 else printed[0])
+    _end(plans, outcome)
 
 
-def _report(grid: Any, suite: str, protocol: str, records: list[dict[str, Any]], out: Path, as_json: bool) -> None:
+def _absolute(path: Path | None) -> str | None:
+    return None if path is None else str(path.absolute())
+
+
+def _say_plans(plans: list[GridPlan], as_json: bool, estimate: bool) -> None:
+    from harness.commands.estimates import estimates_of
+    from harness.launch.estimate import total_line
+
+    shown = []
+    for plan in plans:
+        states = plan.states()[: len(plan.cells)]
+        found = estimates_of(plan, states) if estimate else {}
+        cells = [{"cell": s.cell, "name": s.name, "done": s.state == "done", "state": s.state} for s in states]
+        cells = [{**c, **({"estimate": found[c["cell"]].as_dict()} if c["cell"] in found else {})} for c in cells]
+        shown.append({"suite": plan.suite.name, "protocol": plan.bench.signed.signature, "cells": cells})
+        for state in states if not as_json else ():
+            about = f"  {found[state.cell].text}" if state.cell in found else ""
+            say(f"{state.cell}  {'to do' if state.state == 'waiting' else state.state}  {state.name}{about}")
+        if estimate and not as_json:
+            say(total_line(list(found.values())))
+    if as_json:
+        o.print_json(shown if len(shown) > 1 else shown[0])
+
+
+def _work(plans: list[GridPlan], runner: Launcher | None) -> Outcome:
+    """All that is left to do, by the launcher, or in this process without one."""
+    from harness.launch.drive import drive
+    from harness.launch.here import work_here
+    from harness.launch.prepare import ready_in
+    from harness.launch.work import Ready
+
+    left = [spec for plan in plans for spec in plan.to_do(say)]
+    if runner is not None:
+        return drive(left, runner, say)
+    plan_of = {spec.key: plan for plan in plans for spec in plan.specs}
+
+    def prepare(spec: CellSpec) -> Ready:
+        plan = plan_of[spec.key]
+        return ready_in(plan.bench, plan.cell_of.get(spec.key), plan.how)
+
+    return work_here(left, prepare, bar, say)
+
+
+def _table(plan: GridPlan, protocol: str, as_json: bool) -> dict[str, Any]:
+    """Write the table of what is done, and print it; returns what --json prints."""
     from rich.console import Console
 
     from reports.build import build_table
@@ -107,12 +183,33 @@ def _report(grid: Any, suite: str, protocol: str, records: list[dict[str, Any]],
     from reports.render_terminal import render_terminal
     from reports.write import write_report
 
-    table = build_table(grid, suite, records)
-    name = f"{grid.name}-{suite}" + ("" if protocol == "native" else f"-{protocol}")
-    files = write_report(table, out / "reports", name)
-    if as_json:
-        o.print_json({"records": records, "table": as_dict(table), "files": {k: str(v) for k, v in files.items()}})
-        return
-    Console().print(render_terminal(table))
-    for kind, path in files.items():
-        say(f"{kind}: {path}")
+    records = plan.records()
+    table = build_table(plan.grid, plan.suite.name, records)
+    used = plan.bench.protocol.name
+    name = f"{plan.grid.name}-{plan.suite.name}" + ("" if used == "native" else f"-{used}")
+    files = write_report(table, Path(plan.how.out) / "reports", name)
+    if not as_json:
+        Console().print(render_terminal(table))
+        for kind, path in files.items():
+            say(f"{kind}: {path}")
+    done = [record for record in records if record["status"] == "done"]
+    failed = [record for record in records if record["status"] == "failed"]
+    return {
+        "records": done,
+        "failed": failed,
+        "table": as_dict(table),
+        "files": {kind: str(path) for kind, path in files.items()},
+    }
+
+
+def _end(plans: list[GridPlan], outcome: Outcome) -> None:
+    """Name what failed and what was lost, with their logs; then exit code 1."""
+    specs = [spec for plan in plans for spec in plan.specs]
+    failed = {s.key for plan in plans for s, at in zip(plan.specs, plan.states(), strict=True) if at.state == "failed"}
+    for what, keys in (("failed", failed), ("lost", set(outcome.lost))):
+        named = {spec.key: f"{spec.name} ({spec.log})" for spec in specs if spec.key in keys}
+        if named:
+            how = "; --retry failed runs them again" if what == "failed" else "; the same command goes on"
+            say(f"{len(named)} cells {what}: {', '.join(named.values())}{how}")
+    if failed or outcome.lost:
+        raise typer.Exit(1)

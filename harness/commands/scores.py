@@ -46,15 +46,15 @@ def print_records(records: Sequence[dict[str, Any]], same: Mapping[str, str], pa
     from rich.console import Console
     from rich.table import Table
 
-    keys = ["miou", "accuracy"]
-    keys += sorted({key for record in records for key in record["scores"] if is_distance(key)})
-    table = Table("protocol", *("mIoU" if key == "miou" else key for key in keys), box=None)
+    table = Table("protocol", "mIoU", "accuracy", "distances", box=None)
     table.title = f"{records[0]['title']} on {records[0]['suite']}"
     for record in records:
         scores = record["scores"]
-        table.add_row(record["protocol"]["name"], *(shown(key, scores.get(key)) for key in keys))
+        distances = [f"{key} {shown(key, value)}" for key, value in scores.items() if is_distance(key)]
+        shares = [shown(key, scores[key]) for key in ("miou", "accuracy")]
+        table.add_row(record["protocol"]["name"], *shares, "\n".join(distances) or "–")
     for name, twin in same.items():
-        table.add_row(name, f"as {twin}")
+        table.add_row(name, "–", "–", f"as {twin}")
     Console(emoji=False).print(table)
     for record in records:
         print(f"{record['protocol']['name']}: {record['protocol']['signature']}")

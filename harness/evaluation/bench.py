@@ -193,7 +193,13 @@ def open_bench(
     nets = nets or Nets(places, device)
     segmenter = nets.segmenter(protocol.segmenter)
     taken, missing = _feature_nets(protocol, features, nets, say)
-    protocol = replace(protocol, features=tuple(net.name for net in taken), kernel=protocol.kernel and bool(taken))
+    # The segmenter by its own name: what a user wrote may hold paths of one machine.
+    protocol = replace(
+        protocol,
+        segmenter="_".join(segmenter.name.split()),
+        features=tuple(net.name for net in taken),
+        kernel=protocol.kernel and bool(taken),
+    )
     fingerprint = scored.fingerprint()
     compared, compared_split, reference = None, "", ""
     if taken:

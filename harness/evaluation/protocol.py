@@ -9,7 +9,6 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
-from pathlib import PurePath
 from typing import Any, Literal, get_args, get_type_hints
 
 from harness.errors import UserError, did_you_mean
@@ -144,11 +143,9 @@ class Signed:
     def _segmenter(self) -> str:
         p = self.protocol
         seen = f">label:{p.resize}" if p.image == "label" else ""
-        # Of a file its name: where it lies is no part of a protocol, and the weights' hash tells files apart.
-        segmenter = ":".join(PurePath(part).name for part in (p.segmenter or "none").split(":"))
         return (
             f"fake:{self._fake}{seen} label:{p.label} void:{p.void} mean:{p.class_mean} "
-            f"seg:{segmenter}@{self.segmenter_weights}"
+            f"seg:{p.segmenter}@{self.segmenter_weights}"
         )
 
     @property

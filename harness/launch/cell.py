@@ -6,13 +6,14 @@ import os
 import socket
 from collections.abc import Callable
 from contextlib import nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import torch
 from filelock import FileLock, Timeout
 from lightning_fabric import Fabric
+from lightning_fabric.plugins.environments import LightningEnvironment
 
 from harness.cells import Cell, load_suite
 from harness.cost import generator_cost
@@ -24,7 +25,9 @@ from harness.evaluation.evaluate import Subject, evaluate
 from harness.evaluation.one_pass import Settings
 from harness.evaluation.places import Places
 from harness.evaluation.sources import GeneratorSource, ImageSource, PhotoSource
+from harness.features.base import PerceptualNet
 from harness.files import write_text
+from harness.launch.out_of_memory import KEY, in_parts, score_within_memory, train_within_memory, training_notes
 from harness.records import Store
 from harness.registry import PERCEPTUAL, lookup
 from harness.training.checkpoints import Checkpoint, load_checkpoint, load_into
@@ -59,7 +62,10 @@ def train_cell(
     watch: Watch,
     init_from: Checkpoint | None = None,
 ) -> Path:
-    """Train a cell to its end in the store; returns the final checkpoint. Checks that splits do not overlap."""
+    """Train a cell to its end in the store; returns the final checkpoint. Checks that splits do not overlap.
+
+    Out of memory, the checkpoint is of the cell in micro-batches, which its config says.
+    """
     folder = store.cell_folder(cell.id)
     try:
         folder.mkdir(parents=True, exist_ok=True)
@@ -70,22 +76,33 @@ def train_cell(
     fabric = make_fabric(machine.device, cell.config["precision"])
     dataset = open_data(cell.suite, cell.suite.train_split, places)
     check_disjoint(dataset, open_data(cell.suite, cell.suite.score_split, places))
-    net = None
-    used = cell.config["perceptual"]
-    if used is not None and cell.config["method"]["losses"]["perceptual"]:
-        net = lookup(PERCEPTUAL, used)(weights_root(places.weights), fabric.device)
+    net = perceptual_net(cell, places, fabric.device)
     # The first process of a torchrun holds the lock for all; the others wait for it before they look at checkpoints.
     with only_process(folder, watch.say) if fabric.is_global_zero else nullcontext():
         fabric.barrier()
         progress = watch.training if fabric.is_global_zero else None
-        return train(cell, dataset, folder, fabric, net, init_from, loop, progress, watch.say)
+
+        def train_one(each: Cell) -> Path:
+            return train(each, dataset, store.cell_folder(each.id), fabric, net, init_from, loop, progress, watch.say)
+
+        return train_within_memory(cell, store, train_one, fabric.world_size, watch.say)
+
+
+def perceptual_net(cell: Cell, places: Places, device: torch.device) -> PerceptualNet | None:
+    """The net of a cell's perceptual loss, or None where it has none."""
+    used = cell.config["perceptual"]
+    if used is None or not cell.config["method"]["losses"]["perceptual"]:
+        return None
+    net: PerceptualNet = lookup(PERCEPTUAL, used)(weights_root(places.weights), device)
+    return net
 
 
 def score_cell(
     cell: Cell, checkpoint: Path, bench: Bench, store: Store, machine: Machine, progress: Progress | None = None
 ) -> dict[str, Any]:
-    """Score the final checkpoint of a cell and save the record."""
-    source, subject = generator_subject(load_checkpoint(checkpoint), bench, cell_id=cell.id)
+    """Score the final checkpoint of a cell and save the record, under the id that its training came to have."""
+    loaded = load_checkpoint(checkpoint)
+    source, subject = generator_subject(loaded, bench, cell_id=in_parts(cell, loaded.config.get(KEY, 1)).id)
     return _scored(source, subject, bench, store, machine, progress)
 
 
@@ -98,15 +115,19 @@ def score_photos(bench: Bench, store: Store, machine: Machine, progress: Progres
 def _scored(
     source: ImageSource, subject: Subject, bench: Bench, store: Store, machine: Machine, progress: Progress | None
 ) -> dict[str, Any]:
-    settings = Settings(
-        bench.device,
-        machine.score_batch,
-        machine.workers,
-        progress=None if progress is None else lambda done, total: progress(done, total, {}),
-    )
-    record, confusion = evaluate(bench, source, subject, settings)
-    store.save(record, confusion)
-    return record.as_dict()
+    def score(batch: int, notes: tuple[str, ...]) -> dict[str, Any]:
+        settings = Settings(
+            bench.device,
+            batch,
+            machine.workers,
+            progress=None if progress is None else lambda done, total: progress(done, total, {}),
+        )
+        noted = replace(subject, notes=(*subject.notes, *notes))
+        record, confusion = evaluate(bench, source, noted, settings)
+        store.save(record, confusion)
+        return record.as_dict()
+
+    return score_within_memory(score, machine.score_batch)
 
 
 def check_trained_data(record: dict[str, Any], bench: Bench) -> None:
@@ -147,6 +168,7 @@ def generator_subject(checkpoint: Checkpoint, bench: Bench, cell_id: str) -> tup
         "peak_memory_bytes": checkpoint.peak_memory,
     }
     notes = [] if checkpoint.finished else [f"training not finished: iteration {checkpoint.iteration}"]
+    notes += training_notes(config, checkpoint.made.get("processes", 1))
     notes += record_notes(generator)
     subject = Subject(
         method=config["method"]["name"],
@@ -192,7 +214,9 @@ def make_fabric(device: torch.device, precision: str) -> Fabric:
     world = int(os.environ.get("WORLD_SIZE", "1"))
     if world == 1:
         one = [device.index] if device.type == "cuda" and device.index is not None else 1
-        fabric = Fabric(accelerator=accelerator, devices=one, precision=chosen)
+        # Named, since a cluster's job of one process would else be taken for a job of its tasks.
+        alone = LightningEnvironment()
+        fabric = Fabric(accelerator=accelerator, devices=one, precision=chosen, plugins=[alone])
     else:
         local = int(os.environ.get("LOCAL_WORLD_SIZE", world))
         fabric = Fabric(

@@ -18,6 +18,7 @@ from harness.evaluation.protocol import READ_LATER, Protocol, Signed, protocol_o
 from harness.metrics.confusion import Confusion
 from harness.records import RECORD_KEYS, Record
 
+_ROUNDING = 1e-9  # between versions of numpy
 _SEGMENTATION = ("miou", "accuracy", "accuracy_void_ignored", "accuracy_void_wrong", "iou")
 
 
@@ -73,7 +74,10 @@ def rescored(record: dict[str, Any], target: Protocol, records: Path, command: s
             where=f"record {record['id']}",
             mend=f"spadebench evaluate --protocol {target.name}",
         )
-    confusion = Confusion.load(records / record["confusion"])
+    path = records / record["confusion"]
+    confusion = Confusion.load(path)
+    if abs(segmentation_scores(confusion, signed)["miou"] - record["scores"]["miou"]) > _ROUNDING:
+        raise UserError("this is not the confusion of the record's scores", where=str(path), mend="score it again")
     own = signed.protocol
     protocol = replace(target, features=own.features, kernel=own.kernel, reference=own.reference)
     again = replace(signed, protocol=protocol)

@@ -216,6 +216,33 @@ def moments_distance(a: Moments, b: Moments) -> float:
     return _distance(a.mean, _factor(a), b.mean, _factor(b))
 
 
+def half_distances(a: FeatureStats, b: FeatureStats, rng: np.random.Generator, halves: int = 20) -> Floats:
+    """Fréchet distances of random halves of `a` (no image twice) from the whole of `b`, (halves,).
+
+    Their standard deviation (ddof=1) estimates that of the whole's distance over other sets of as many images,
+    `b` held: a half varies twice as much in variance as the whole, and half of that is seen, since the halves
+    share images. It is the spread by subsampling and no interval: fewer images bias the distance upwards, so
+    the halves lie above the whole. Raises UserError for fewer than 4 images in `a`, for features that were not
+    kept or of different widths, and for fewer than 2 halves.
+    """
+    _same_width(a, b)
+    features = a.kept
+    if features is None:
+        raise UserError(
+            f"subsampling needs the features of all {a.count} images, here are only their moments",
+            mend="compute the statistics again, with all features kept",
+        )
+    if len(features) < 4 or halves < 2:
+        raise UserError(f"{halves} halves of {len(features)} images are too few", mend="take 2 or more of 4 or more")
+    fitted = _fit(b)
+    distances = []
+    for _ in range(halves):
+        half = FeatureStats(a.dim)
+        half.update(features[rng.permutation(len(features))[: len(features) // 2]])
+        distances.append(_distance(*_fit(half), *fitted))
+    return np.array(distances)
+
+
 def _fit(stats: FeatureStats) -> tuple[Floats, Floats]:
     """Mean (dim,) and a factor of the covariance, by the shortest exact way."""
     features = stats.features

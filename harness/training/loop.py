@@ -26,13 +26,14 @@ from harness.errors import UserError
 from harness.features.base import PerceptualNet
 from harness.files import write_json
 from harness.hardware import peak_memory, provenance, reset_peak_memory
+from harness.training.accumulate import update_of
 from harness.training.checkpoints import Checkpoint, list_checkpoints, load_checkpoint, load_into, save_checkpoint
 from harness.training.interrupt import Interrupted, stop_requests
 from harness.training.log import TrainingLog
 from harness.training.memory import attach_memory
 from harness.training.networks import Networks, build_networks
 from harness.training.schedule import rate_factor
-from harness.training.update import build_optimisers, update
+from harness.training.update import build_optimisers
 
 Progress = Callable[[int, int, dict[str, float]], None]
 
@@ -68,7 +69,7 @@ def train(
     Raises Interrupted after SIGINT or SIGTERM (a checkpoint is written first), and UserError where the
     checkpoint belongs to another cell or to other data, or a loss is no longer finite.
     """
-    config, schedule = cell.config, cell.config["schedule"]
+    config, schedule, update = cell.config, cell.config["schedule"], update_of(cell.config)
     torch.set_num_threads(config["threads"])
     encoding = suite_encoding(config, dataset.classes)
     networks = build_networks(config, encoding.spec)
