@@ -109,7 +109,7 @@ def test_run_prints_records_with_the_documented_keys(trained: Path) -> None:
     }
     assert all(value > 0 for value in cost.values())
     assert spade["config"]["method"]["generator"]["ngf"] == 4
-    assert spade["protocol"]["signature"].startswith("suite:toyscapes split:val")
+    assert spade["protocol"]["signature"].startswith("suite:toyscapes data:val")
     assert Path(printed["files"]["tex"]).is_file()
     assert photos["scores"]["miou"] >= 0.85
     assert "done already" in done.stderr

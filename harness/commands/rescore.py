@@ -52,7 +52,13 @@ def rescore(
     command = shlex.join(["spadebench", *sys.argv[1:]])
     rows: list[dict[str, Any]] = []
     for record in chosen:
-        signed = signed_of_record(record)
+        try:
+            signed = signed_of_record(record)
+        except UserError as error:
+            if records:
+                raise
+            say(f"left out: {error}")
+            continue
         rows.append(_row(record, "as it is"))
         for target in _targets(record["suite"], signed.protocol, protocol, mean, void):
             if protocol == "all" and can_rescore(signed, target) is not None:

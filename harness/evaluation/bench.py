@@ -183,6 +183,8 @@ def open_bench(
     with none. nets: what is opened already.
     """
     protocol = protocol or suite.protocol
+    if replace(protocol, name=suite.protocol.name) == suite.protocol:
+        protocol = suite.protocol  # one record, one name: that of the suite's own
     torch.set_num_threads(suite.threads)
     split = split or suite.score_split
     if protocol.segmenter is None:

@@ -36,7 +36,12 @@ class SlurmLauncher:
     nodes see. Raises UserError where submitit or Slurm are missing."""
 
     def __init__(
-        self, out: Path, options: SlurmOptions, say: Callable[[str], None], squeue_every: float = _SQUEUE_EVERY
+        self,
+        out: Path,
+        options: SlurmOptions,
+        say: Callable[[str], None],
+        squeue_every: float = _SQUEUE_EVERY,
+        files_every: float = _FILES_EVERY,
     ) -> None:
         try:
             import submitit.slurm.slurm  # noqa: F401
@@ -51,7 +56,8 @@ class SlurmLauncher:
             )
         self._out, self._options, self._say = out.resolve(), options, say
         self._mine: dict[str, tuple[Submission, int]] = {}
-        self._squeue_every, self._files_next, self._squeue_next = squeue_every, 0.0, 0.0
+        self._squeue_every, self._files_every = squeue_every, files_every
+        self._squeue_next = self._files_next = 0.0
         self._mute = False
 
     @property
@@ -79,7 +85,7 @@ class SlurmLauncher:
         now = time.monotonic()
         if not self._mine or now < self._files_next:
             return []
-        self._files_next = now + _FILES_EVERY
+        self._files_next = now + self._files_every
         # Asked before the notes are read: a job that is over has written its notes.
         jobs = self._jobs() if now >= self._squeue_next else None
         ended = []

@@ -153,8 +153,11 @@ class CellsJob:
         # Not by the process's own wait: this runs in a signal handler, maybe in the midst of one.
         while not _ended(self._process.pid) and time.monotonic() < deadline:
             time.sleep(_PAUSE)
-        with suppress(OSError):
-            os.kill(self._process.pid, signal.SIGKILL)
+        if not _ended(self._process.pid):
+            self._process.kill()
+        while not _ended(self._process.pid):
+            time.sleep(_PAUSE)
+        self._process.poll()
 
     def _stop(self, number: int, frame: FrameType | None) -> None:
         self._stopped = True

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -13,14 +14,17 @@ from torch import Tensor
 from typer.testing import CliRunner
 
 from baselines.spade import SPADEGenerator
+from harness.cells import load_suite
 from harness.cli import app
+from harness.evaluation.bench import open_data
+from harness.evaluation.places import Places
 from harness.labels import LabelMap
 
 
 @pytest.fixture
 def most(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     """[n]: SPADE's generator runs out of memory with more than n images."""
-    limit = [1]
+    limit = [2]
     forward = SPADEGenerator.forward
 
     def limited(self: SPADEGenerator, labels: LabelMap, z: Tensor | None = None) -> Tensor:
@@ -32,29 +36,44 @@ def most(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     return limit
 
 
-def run(out: Path, *words: str) -> Any:
-    grid = ("run", "table1", "--suite", "toyscapes", "--methods", "spade", *SMALL_SET, "--budget", "1it")
-    done = CliRunner().invoke(
-        app, [*grid, "--features", "none", "--out", str(out), "--device", "cpu", "--json", *words]
-    )
+@pytest.fixture(autouse=True)
+def opened_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The data set is drawn once for all runs."""
+    for module in ("harness.launch.cell", "harness.evaluation.bench", "harness.launch.estimate"):
+        monkeypatch.setattr(f"{module}.open_data", lambda suite, split, places: _data(split))
+
+
+@cache
+def _data(split: str) -> Any:
+    return open_data(load_suite("toyscapes"), split, Places())
+
+
+def run(folder: Path, *words: str) -> Any:
+    """What `run --json` prints for a grid of one cell."""
+    grid, out = folder / "one.yaml", folder / "out"
+    grid.write_text("{methods: [spade], ceiling: false}")
+    small = (*SMALL_SET, "--set", "schedule.batch=4", "--budget", "1it", "--features", "none", "--device", "cpu")
+    done = CliRunner().invoke(app, ["run", str(grid), "-s", "toyscapes", *small, "--out", str(out), "--json", *words])
     assert done.exit_code == 0, f"{done.output} {done.exception!r}"
     return json.loads(done.stdout)
 
 
 def test_a_grid_finds_its_cell_in_micro_batches_again(tmp_path: Path, most: list[int]) -> None:
-    first = run(tmp_path, "--batch", "1")
-    record = next(each for each in first["records"] if each["method"] == "spade")
+    first = run(tmp_path)
+    record = first["records"][0]
     assert record["config"]["accumulate"] == 2
-    note = "out of memory: trained in micro-batches of 1, batch statistics are over 1 images"
-    assert note in record["notes"]
-    assert note in [*first["table"]["notes"], *(n for row in first["table"]["rows"] for n in row["notes"])]
+    assert record["notes"][:2] == [
+        "out of memory: trained in micro-batches of 2, batch statistics are over 2 images",
+        "out of memory: scored 2 at a time, not 8: scores are equal to 1e-5",
+    ]
+    assert first["table"]["rows"][0]["notes"] == record["notes"]
     most[0] = 0  # nothing more is generated
-    again = run(tmp_path, "--batch", "1")
+    again = run(tmp_path)
     assert [each["id"] for each in again["records"]] == [each["id"] for each in first["records"]]
-    assert [cell["done"] for cell in run(tmp_path, "--batch", "1", "--dry-run")["cells"]] == [True]
+    assert [cell["done"] for cell in run(tmp_path, "--dry-run")["cells"]] == [True]
     most[0] = 8
-    retried = run(tmp_path, "--batch", "1", "--retry", "oom")
-    whole = next(each for each in retried["records"] if each["method"] == "spade")
+    retried = run(tmp_path, "--retry", "oom")
+    whole = retried["records"][0]
     assert "accumulate" not in whole["config"]
     assert whole["id"] != record["id"]
     assert not any("out of memory" in line for line in whole["notes"])
@@ -66,4 +85,4 @@ def test_a_dry_run_says_what_cells_will_take(tmp_path: Path, most: list[int]) ->
     assert not cell["done"]
     assert cell["estimate"]["cell"] == cell["cell"]
     assert cell["estimate"]["seconds_training"] > 0
-    assert not (tmp_path / "records").exists()
+    assert not (tmp_path / "out" / "records").exists()

@@ -7,12 +7,12 @@ from __future__ import annotations
 
 import json
 import os
-import shutil
 import signal
 import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -54,6 +54,22 @@ def slurm() -> Iterator[dict[str, str]]:
                 yield {**os.environ, "SLURM_CONF": str(conf), "OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT)}
         except CannotStart as why:
             pytest.skip(f"no Slurm here: {why}")
+
+
+Started = Callable[[subprocess.Popen[str]], subprocess.Popen[str]]
+
+
+@pytest.fixture(scope="session")
+def started() -> Iterator[Started]:
+    """Takes note of a process, and ends it at last where a test did not."""
+    with ExitStack() as stack:
+
+        def note(process: subprocess.Popen[str]) -> subprocess.Popen[str]:
+            stack.enter_context(process)
+            stack.callback(process.kill)
+            return process
+
+        yield note
 
 
 @dataclass
@@ -118,12 +134,12 @@ def a_grid(root: Path, environment: dict[str, str]) -> Grid:
 
 
 @pytest.fixture(scope="session")
-def disturbed(slurm: dict[str, str], tmp_path_factory: pytest.TempPathFactory) -> Grid:
+def disturbed(slurm: dict[str, str], started: Started, tmp_path_factory: pytest.TempPathFactory) -> Grid:
     """The grid through Slurm: a job cancelled, a worker killed, a job told that its time is up, the driver stopped;
     then run again."""
     grid = a_grid(tmp_path_factory.mktemp("slurm") / "disturbed", slurm)
     options = ("--launcher", "slurm", "--partition", "main", "--time", "30", "--mem", "500M")
-    driver = grid.start(*options)
+    driver = started(grid.start(*options))
     hit: dict[Path, str] = {}
 
     folder, beat = grid.training(lambda folder: True)
@@ -139,12 +155,14 @@ def disturbed(slurm: dict[str, str], tmp_path_factory: pytest.TempPathFactory) -
     folder, beat = grid.training(lambda folder: folder not in hit)
     assert beat.job is not None
     hit[folder] = "requeued"
-    grid.ask("scancel", "--signal=USR2", beat.job)
+    # In the background: scancel waits for the job to come back from its way into the queue.
+    notice = subprocess.Popen(["scancel", "--signal=USR2", beat.job], env=slurm, stderr=subprocess.DEVNULL)
     grid.jobs = {what: folder.name for folder, what in hit.items()}
 
     driver.send_signal(signal.SIGINT)
     stdout, grid.said["first"] = driver.communicate(timeout=DEADLINE)
     assert driver.returncode == 130, grid.said["first"]
+    notice.wait(DEADLINE)
     grid.said["queue"] = grid.ask("squeue", "--noheader", "--array", "--format=%i %T")
     # A job put back waits for two minutes.
     until = time.monotonic() + DEADLINE
@@ -157,7 +175,7 @@ def disturbed(slurm: dict[str, str], tmp_path_factory: pytest.TempPathFactory) -
     shown = subprocess.run(status, cwd=grid.root, env=slurm, capture_output=True, text=True, check=True)
     grid.said["status"] = shown.stdout
 
-    again = grid.start(*options, "--json")
+    again = started(grid.start(*options, "--json"))
     stdout, grid.said["second"] = again.communicate(timeout=DEADLINE)
     assert again.returncode == 0, grid.said["second"]
     grid.table = json.loads(stdout)["records"]
@@ -165,10 +183,10 @@ def disturbed(slurm: dict[str, str], tmp_path_factory: pytest.TempPathFactory) -
 
 
 @pytest.fixture(scope="session")
-def undisturbed(slurm: dict[str, str], tmp_path_factory: pytest.TempPathFactory) -> Grid:
+def undisturbed(slurm: dict[str, str], started: Started, tmp_path_factory: pytest.TempPathFactory) -> Grid:
     """The same grid by the local launcher."""
     grid = a_grid(tmp_path_factory.mktemp("local") / "undisturbed", slurm)
-    local = grid.start("--jobs", "2", "--json")
+    local = started(grid.start("--jobs", "2", "--json"))
     stdout, said = local.communicate(timeout=DEADLINE)
     assert local.returncode == 0, said
     grid.table = json.loads(stdout)["records"]
@@ -219,13 +237,12 @@ def test_status_names_the_jobs(disturbed: Grid) -> None:
     assert "job " in line
 
 
-def test_an_error_of_sbatch_is_one_line(slurm: dict[str, str], tmp_path: Path) -> None:
+def test_an_error_of_sbatch_is_one_line(slurm: dict[str, str], started: Started, tmp_path: Path) -> None:
     grid = a_grid(tmp_path / "refused", slurm)
-    driver = grid.start("--launcher", "slurm", "--partition", "absent", "--methods", "spade", "--seeds", "1")
+    driver = started(grid.start("--launcher", "slurm", "--partition", "absent", "--methods", "spade", "--seeds", "1"))
     _, said = driver.communicate(timeout=DEADLINE)
     assert driver.returncode == 2
     errors = [line for line in said.splitlines() if "error" in line]
     assert len(errors) == 1, said
     assert "Invalid partition name specified" in errors[0]
     assert list((grid.out / "slurm").glob("*")) == []
-    shutil.rmtree(grid.out)
