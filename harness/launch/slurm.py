@@ -58,7 +58,9 @@ class SlurmLauncher:
         self._mine: dict[str, tuple[Submission, int]] = {}
         self._squeue_every, self._files_every = squeue_every, files_every
         self._squeue_next = self._files_next = 0.0
-        self._mute = False
+        # Taken once, jobs are not given up for an hour of a busy controller.
+        self._later: list[CellSpec] = []
+        self._taken_once = self._mute = False
 
     @property
     def room(self) -> int:
@@ -66,6 +68,17 @@ class SlurmLauncher:
         return _LONGEST_ARRAY * self._options.cells_per_job
 
     def submit(self, specs: Sequence[CellSpec]) -> None:
+        try:
+            self._submit(specs)
+        except UserError as error:
+            if not self._taken_once:
+                raise
+            self._later += specs
+            self._wait_for(error)
+        self._taken_once = True
+        self._squeue_next = time.monotonic() + self._squeue_every
+
+    def _submit(self, specs: Sequence[CellSpec]) -> None:
         running = jobs_by_cell(self._out, squeue())
         known = {each.name: each for each in submissions(self._out)}
         taken = [spec for spec in specs if spec.key in running]
@@ -79,12 +92,14 @@ class SlurmLauncher:
         jobs = [left[i : i + size] for i in range(0, len(left), size)]
         for i in range(0, len(jobs), _LONGEST_ARRAY):
             self._submit_array(jobs[i : i + _LONGEST_ARRAY])
-        self._squeue_next = time.monotonic() + self._squeue_every
 
     def poll(self) -> list[Ended]:
         now = time.monotonic()
-        if not self._mine or now < self._files_next:
+        if now < self._files_next or not (self._mine or self._later):
             return []
+        if self._later and now >= self._squeue_next:
+            specs, self._later = self._later, []
+            self.submit(specs)
         self._files_next = now + self._files_every
         # Asked before the notes are read: a job that is over has written its notes.
         jobs = self._jobs() if now >= self._squeue_next else None
@@ -118,12 +133,15 @@ class SlurmLauncher:
         try:
             jobs = squeue()
         except UserError as error:
-            if not self._mute:
-                self._say(f"{error}; the jobs go on, and squeue is asked again")
-            self._mute = True
+            self._wait_for(error)
             return None
         self._mute = False
         return jobs
+
+    def _wait_for(self, error: UserError) -> None:
+        if not self._mute:
+            self._say(f"{error}; the jobs go on, and Slurm is asked again")
+        self._mute = True
 
     def _submit_array(self, jobs: Sequence[Sequence[CellSpec]]) -> None:
         path = self._out / FOLDER / f"spadebench-{secrets.token_hex(4)}.json"

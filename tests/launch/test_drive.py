@@ -137,7 +137,11 @@ def test_launchers_are_opened_by_name() -> None:
 def test_a_worker_without_a_spec_says_so(tmp_path: Path) -> None:
     for words, said in (([], "name the file of a spec"), ([str(tmp_path / "none.json")], "cannot read this spec")):
         done = subprocess.run(
-            [sys.executable, "-m", "harness.launch.worker", *words], cwd=ROOT, capture_output=True, text=True, check=False
+            [sys.executable, "-m", "harness.launch.worker", *words],
+            cwd=ROOT,
+            capture_output=True,
+            text=True,
+            check=False,
         )
         assert done.returncode == 2
         assert said in done.stderr

@@ -17,6 +17,7 @@ from torch import Tensor
 
 from baselines.spade import SPADEGenerator
 from harness.cells import Cell
+from harness.data.subset import Subset
 from harness.errors import UserError
 from harness.evaluation.bench import Bench, open_bench, open_data
 from harness.evaluation.places import Places
@@ -80,23 +81,7 @@ def _data(split: str) -> Any:
 def bench() -> Bench:
     cell = small_cell()
     opened = open_bench(cell.suite, Places(), CPU, features=[], dataset=_data(cell.suite.score_split))
-    return replace(opened, dataset=_First(opened.dataset, 5))
-
-
-class _First:
-    """The first samples of a data set."""
-
-    def __init__(self, whole: Any, count: int) -> None:
-        self._whole, self.classes, self.names = whole, whole.classes, whole.names[:count]
-
-    def __len__(self) -> int:
-        return len(self.names)
-
-    def load(self, index: int) -> Any:
-        return self._whole.load(index)
-
-    def fingerprint(self) -> str:
-        return str(self._whole.fingerprint())
+    return replace(opened, dataset=Subset(opened.dataset, opened.dataset.names[:5]))
 
 
 def trained(cell: Cell, store: Store, lines: list[str] | None = None) -> Path:

@@ -153,8 +153,21 @@ def test_jobs_are_left_alone_while_squeue_does_not_answer(slurm: FakeSlurm, out:
     assert asked.poll() == asked.poll() == []
     told = [line for line in said if "squeue" in line]
     assert told == [
-        "squeue: Unable to contact slurm controller (connect failure); the jobs go on, and squeue is asked again"
+        "squeue: Unable to contact slurm controller (connect failure); the jobs go on, and Slurm is asked again"
     ]
+
+
+def test_a_later_submission_waits_until_the_controller_answers(slurm: FakeSlurm, out: Path) -> None:
+    specs, said = specs_of(out, 3), []
+    asked = launcher(out, said)
+    asked.submit(specs[:1])
+    slurm.answer("refusal", "sbatch: error: Batch job submission failed: Socket timed out on send/recv operation\n")
+    asked.submit(specs[1:])
+    assert "Socket timed out on send/recv operation (see --partition" in said[-1]
+    (slurm.folder / "refusal").unlink()
+    slurm.queue(f"7|RUNNING|{only(out).name}|None")
+    asked.poll()
+    assert said[-1].startswith("2 cells submitted")
 
 
 def test_the_next_launcher_takes_the_jobs_over(slurm: FakeSlurm, out: Path) -> None:

@@ -19,7 +19,9 @@ from harness.launch.claims import HEARTBEAT, LOST_AFTER, Busy, Claim, read_beat
 from harness.launch.states import Records, State, Target, counts, observe, observe_all, target_of
 from harness.records import Store
 
-HOLD = "from harness.launch.claims import Claim; import pathlib, sys, time\nwith Claim(pathlib.Path(sys.argv[1])) as c:\n"
+HOLD = (
+    "from harness.launch.claims import Claim; import pathlib, sys, time\nwith Claim(pathlib.Path(sys.argv[1])) as c:\n"
+)
 
 
 def state(out: Path, target: Target | None = None) -> State:
