@@ -73,6 +73,8 @@ def main() -> int:
     asked = parser.parse_args()
     if not asked.command:
         parser.error("name a command to run")
+    # So that the daemons are stopped then too.
+    signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(128 + number))
     try:
         with running(cpus=asked.cpus) as conf:
             return subprocess.run(asked.command, env={**os.environ, "SLURM_CONF": str(conf)}, check=False).returncode

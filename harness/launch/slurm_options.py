@@ -12,8 +12,8 @@ from harness.errors import UserError
 DEFAULT_TIME = "4:00:00"
 # Seconds before the time limit at which a job is told, for a checkpoint; at most this part of the limit.
 _NOTICE, _PART = 120, 4
-# Options of sbatch that this launcher sets itself, and how to ask for them where one may.
-_OWN = {
+# Options of sbatch that have an option of the command, and those that are the launcher's own.
+_INSTEAD = {
     "partition": "--partition",
     "time": "--time",
     "mem": "--mem",
@@ -22,15 +22,13 @@ _OWN = {
     "nodes": "--nodes",
     "account": "--account",
     "qos": "--qos",
-    **dict.fromkeys(
-        ("array", "error", "job_name", "ntasks", "ntasks_per_node", "open_mode", "output", "requeue", "no_requeue")
-    ),
-    **dict.fromkeys(("signal", "test_only", "wait", "wrap", "parsable")),
 }
+_OWN = {"array", "error", "job_name", "no_requeue", "ntasks", "ntasks_per_node", "open_mode", "output", "parsable"}
+_OWN |= {"requeue", "signal", "test_only", "wait", "wrap"}
 _TIMES = (
-    (r"(?P<minutes>\d+)(:(?P<seconds>\d+))?", "minutes"),
-    (r"(?P<hours>\d+):(?P<minutes>\d+):(?P<seconds>\d+)", "hours:minutes:seconds"),
-    (r"(?P<days>\d+)-(?P<hours>\d+)(:(?P<minutes>\d+)(:(?P<seconds>\d+))?)?", "days-hours:minutes"),
+    r"(?P<minutes>\d+)(:(?P<seconds>\d+))?",
+    r"(?P<hours>\d+):(?P<minutes>\d+):(?P<seconds>\d+)",
+    r"(?P<days>\d+)-(?P<hours>\d+)(:(?P<minutes>\d+)(:(?P<seconds>\d+))?)?",
 )
 
 
@@ -93,7 +91,7 @@ class SlurmOptions:
 
 def parse_time(text: str) -> int:
     """A time limit in minutes, rounded up: 90, 2:30:00 or 1-12, as sbatch takes them. Raises UserError."""
-    for pattern, _ in _TIMES:
+    for pattern in _TIMES:
         if found := re.fullmatch(pattern, text.strip()):
             parts = {name: int(value) for name, value in found.groupdict().items() if value is not None}
             seconds = 60 * (60 * (24 * parts.get("days", 0) + parts.get("hours", 0)) + parts.get("minutes", 0))
@@ -120,12 +118,8 @@ def parse_extra(pairs: Sequence[str]) -> dict[str, str | bool]:
         key = name.strip().replace("-", "_")
         if not re.fullmatch(r"[a-z][a-z0-9_]*", key) or (equals and not value) or "\n" in value:
             raise UserError(f"'{pair}' is no option of sbatch", where="--sbatch", mend="write constraint=a100")
-        if key in _OWN:
-            instead = _OWN[key]
-            raise UserError(
-                f"spadebench sets '{name}' itself",
-                where=f"--sbatch {pair}",
-                mend=f"use {instead}" if instead else "leave it out",
-            )
+        if key in _OWN or key in _INSTEAD:
+            mend = f"use {_INSTEAD[key]}" if key in _INSTEAD else "leave it out"
+            raise UserError(f"spadebench sets '{name}' itself", where=f"--sbatch {pair}", mend=mend)
         extra[key] = value if equals else True
     return extra

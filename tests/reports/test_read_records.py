@@ -103,10 +103,14 @@ def test_a_record_with_a_key_of_another_type_is_refused(
 def test_a_record_of_a_failed_cell_needs_no_scores_and_fills_no_row(
     tmp_path: Path, table1: Grid, save: Callable[[dict[str, Any]], Path]
 ) -> None:
-    save({"schema": 1, "id": "f", "method": "spade", "suite": "cityscapes", "seed": 0, "status": "failed"})
+    error = {"type": "RuntimeError", "message": "no luck", "where": "", "traceback": ""}
+    failed = {"schema": 1, "id": "f", "cell": "f", "method": "spade", "suite": "cityscapes", "seed": 0}
+    told = {"title": "SPADE", "protocol": {"hash": "0"}, "provenance": {"finished": "2026-01-01T00:00:00+00:00"}}
+    save({**failed, **told, "status": "failed", "config": {"overrides": {}}, "error": error})
     picked = select(read_records(tmp_path), table1, "cityscapes")
     assert [one.records for one in picked] == [()] * 4
     assert [one.missing for one in picked] == [(0,), (0,), (0,), ()]
+    assert sum(len(one.failed) for one in picked) == 1
 
 
 def test_the_latest_finished_record_is_taken_whatever_the_order_and_the_time_zone(make: Make, table1: Grid) -> None:

@@ -97,15 +97,9 @@ class Grid:
         ]
         return [*command, "--features", "none", "--device", "cpu", "--checkpoint-every", "3", *more]
 
-    def start(self, *more: str) -> subprocess.Popen[str]:
-        return subprocess.Popen(
-            self.words(*more),
-            cwd=self.root,
-            env=self.environment,
-            stderr=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            text=True,
-        )
+    def start(self, *more: str, stderr: Any = subprocess.PIPE) -> subprocess.Popen[str]:
+        words, environment = self.words(*more), self.environment
+        return subprocess.Popen(words, cwd=self.root, env=environment, stderr=stderr, stdout=subprocess.PIPE, text=True)
 
     def training(self, among: Callable[[Path], bool]) -> tuple[Path, Beat]:
         """The folder of a cell in mid-training that `among` takes, and its heartbeat."""
@@ -122,6 +116,13 @@ class Grid:
     def ask(self, *command: str) -> str:
         done = subprocess.run(command, env=self.environment, capture_output=True, text=True, check=True, timeout=60)
         return done.stdout
+
+
+def wait_until(done: Callable[[], bool]) -> None:
+    until = time.monotonic() + DEADLINE
+    while not done():
+        assert time.monotonic() < until
+        time.sleep(0.2)
 
 
 def a_grid(root: Path, environment: dict[str, str]) -> Grid:
@@ -162,23 +163,27 @@ def disturbed(slurm: dict[str, str], started: Started, tmp_path_factory: pytest.
     driver.send_signal(signal.SIGINT)
     stdout, grid.said["first"] = driver.communicate(timeout=DEADLINE)
     assert driver.returncode == 130, grid.said["first"]
-    notice.wait(DEADLINE)
     grid.said["queue"] = grid.ask("squeue", "--noheader", "--array", "--format=%i %T")
-    # A job put back waits for two minutes.
-    until = time.monotonic() + DEADLINE
-    while "BeginTime" not in (row := grid.ask("squeue", "--noheader", f"--jobs={beat.job}", "--format=%T %r")):
-        assert time.monotonic() < until, row
-        time.sleep(0.2)
-    grid.ask("scontrol", "update", f"JobId={beat.job}", "StartTime=now")
+    # Held until the next driver has seen it there.
+    wait_until(lambda: "PENDING" in grid.ask("squeue", "--noheader", f"--jobs={beat.job}", "--format=%T"))
+    grid.ask("scontrol", "hold", beat.job)
     words = ("--suite", "toyscapes_few", "--import", "few.py", "--out", str(grid.out))
     status = [sys.executable, "-m", "harness.cli", "status", "grid.yaml", *words]
     shown = subprocess.run(status, cwd=grid.root, env=slurm, capture_output=True, text=True, check=True)
     grid.said["status"] = shown.stdout
 
-    again = started(grid.start(*options, "--json"))
-    stdout, grid.said["second"] = again.communicate(timeout=DEADLINE)
+    said = grid.root / "second.txt"
+    with said.open("w", encoding="utf-8") as stderr:
+        again = started(grid.start(*options, "--json", stderr=stderr))
+    wait_until(lambda: "submitted" in said.read_text(encoding="utf-8") or again.poll() is not None)
+    # A job that went back waits for two minutes, unless it is told otherwise.
+    grid.ask("scontrol", "release", beat.job)
+    grid.ask("scontrol", "update", f"JobId={beat.job}", "StartTime=now")
+    stdout, _ = again.communicate(timeout=DEADLINE)
+    grid.said["second"] = said.read_text(encoding="utf-8")
     assert again.returncode == 0, grid.said["second"]
     grid.table = json.loads(stdout)["records"]
+    notice.wait(DEADLINE)
     return grid
 
 
