@@ -7,6 +7,9 @@ from pathlib import Path
 
 import pytest
 
+# As for the command: torch's threads must not spin while they wait, with a test process on each core.
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+
 GOLDEN = Path(__file__).parent / "golden"
 
 

@@ -123,6 +123,7 @@ FLOORS = {
     "baselines": ("baselines", "harness.training.losses", *CONTRACTS),
     "harness/metrics": ("harness.metrics", "harness.errors", "harness.files"),
     "harness/data": ("harness.data", "harness.files", "harness.weights", *CONTRACTS),
+    "harness/launch": ("harness", "ablations"),
     "harness": ("harness",),
 }
 COMMAND = ("harness/cli", "harness/commands/")

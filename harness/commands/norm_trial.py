@@ -3,13 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import typer
+
 from ablations.grid import Grid, GridRow
+from harness.commands import options as o
+from harness.commands.grid_work import end, work
+from harness.commands.progress import say
 from harness.errors import UserError, did_you_mean
 
 if TYPE_CHECKING:
     from harness.launch.grid_plan import GridPlan
+    from harness.launch.launcher import Launcher
+    from harness.launch.plan import How
+    from harness.norm_check.check import NormCheck
     from harness.norm_check.verdict import Trained, Verdict
 
 METHOD = "spade"
@@ -17,7 +27,7 @@ METHOD = "spade"
 METHODS = {"concat": "spade_concat"}
 
 
-def trial_grid(norm: dict[str, Any], title: str, rivals: Sequence[str], seeds: int) -> Grid:
+def trial_grid(norm: dict[str, Any], rivals: Sequence[str], seeds: int) -> Grid:
     """SPADE's method with the norm, then each rival: a norm in the same place, or another method.
 
     Raises UserError for a rival that is neither, that is named twice, or that is the norm itself.
@@ -25,6 +35,7 @@ def trial_grid(norm: dict[str, Any], title: str, rivals: Sequence[str], seeds: i
     from harness.registry import METHODS as KNOWN
     from harness.registry import NORMS, names
 
+    title = norm["name"]
     rows = [GridRow(METHOD, title, {"generator.norm": norm})]
     for rival in rivals:
         if rival in [row.label for row in rows]:
@@ -51,12 +62,53 @@ def trial_grid(norm: dict[str, Any], title: str, rivals: Sequence[str], seeds: i
     )
 
 
-def verdict_of(plan: GridPlan, resamples: int) -> Verdict:
-    """The verdict on a finished trial. Raises UserError where a training is missing or has failed."""
+def trial(
+    grid: Grid,
+    suite: str,
+    budget: str | None,
+    how: How,
+    runner: Launcher | None,
+    retry: Sequence[str],
+    resamples: int,
+) -> Verdict:
+    """Train and score what is not done, then judge. how: all but the protocol, which is the suite's own.
+
+    Ends with exit code 1 where a cell failed or was lost. Raises UserError where a score is missing.
+    """
+    from harness.cells import load_suite
+    from harness.evaluation.bench import open_bench
+    from harness.launch.grid_plan import plan_grid
+    from harness.launch.prepare import places_of
     from harness.norm_check.verdict import judge
 
-    norm, *rivals = _trained(plan)
+    known, places = load_suite(suite), places_of(how)
+    sized = replace(grid, set=o.with_budget(dict(grid.set), budget, known, places))
+    place = o.device_of(how.device) if runner is None else o.device_of("cpu")
+    bench = open_bench(known, places, place, say=say)
+    plan = plan_grid(sized, known, bench, replace(how, protocol=known.protocol.as_dict()))
+    plan.retry(retry)
+    outcome = work([plan], runner)
+    try:
+        norm, *rivals = _trained(plan)
+    except UserError as error:
+        say(str(error))
+        end([plan], outcome)
+        raise typer.Exit(1) from error
     return judge(norm, rivals, resamples)
+
+
+def report(verdict: Verdict, found: NormCheck, out: Path) -> dict[str, str]:
+    """Write the page as Markdown, HTML and JSON into the folder's reports; returns their paths by kind."""
+    from harness.files import write_json, write_text
+    from reports.verdict import render_html, render_markdown
+
+    base = out / "reports" / f"norm-{verdict.norm}-{verdict.suite}"
+    plain = {"verdict": verdict.as_dict(), "checks": found.as_dict()}
+    files = {kind: base.with_name(f"{base.name}.{kind}") for kind in ("md", "html", "json")}
+    write_text(files["md"], render_markdown(plain["verdict"], plain["checks"]))
+    write_text(files["html"], render_html(plain["verdict"], plain["checks"]))
+    write_json(files["json"], plain)
+    return {kind: str(path) for kind, path in files.items()}
 
 
 def _trained(plan: GridPlan) -> list[Trained]:

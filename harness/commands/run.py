@@ -11,14 +11,12 @@ import typer
 
 from harness.commands import cluster_options as c
 from harness.commands import options as o
+from harness.commands.grid_work import absolute, end, work
 from harness.commands.grids import chosen_grid
-from harness.commands.progress import bar, say
+from harness.commands.progress import say
 
 if TYPE_CHECKING:
-    from harness.launch.drive import Outcome
     from harness.launch.grid_plan import GridPlan
-    from harness.launch.launcher import Launcher
-    from harness.launch.plan import CellSpec
 
 
 def run(
@@ -108,8 +106,8 @@ def run(
             out=str(out.absolute()),
             protocol=asked.as_dict(),
             features=o.names(features),
-            data_root=_absolute(data_root),
-            weights_root=_absolute(weights_root),
+            data_root=absolute(data_root),
+            weights_root=absolute(weights_root),
             device=device,
             workers=workers,
             batch=batch,
@@ -124,15 +122,11 @@ def run(
         return
     for plan in plans:
         plan.retry(retry or [])
-    outcome = _work(plans, runner)
+    outcome = work(plans, runner)
     printed = [_table(plan, protocol, as_json) for plan in plans]
     if as_json:
         o.print_json(printed if len(printed) > 1 else printed[0])
-    _end(plans, outcome)
-
-
-def _absolute(path: Path | None) -> str | None:
-    return None if path is None else str(path.absolute())
+    end(plans, outcome)
 
 
 def _say_plans(plans: list[GridPlan], as_json: bool, estimate: bool) -> None:
@@ -153,25 +147,6 @@ def _say_plans(plans: list[GridPlan], as_json: bool, estimate: bool) -> None:
             say(total_line(list(found.values())))
     if as_json:
         o.print_json(shown if len(shown) > 1 else shown[0])
-
-
-def _work(plans: list[GridPlan], runner: Launcher | None) -> Outcome:
-    """All that is left to do, by the launcher, or in this process without one."""
-    from harness.launch.drive import drive
-    from harness.launch.here import work_here
-    from harness.launch.prepare import ready_in
-    from harness.launch.work import Ready
-
-    left = [spec for plan in plans for spec in plan.to_do(say)]
-    if runner is not None:
-        return drive(left, runner, say)
-    plan_of = {spec.key: plan for plan in plans for spec in plan.specs}
-
-    def prepare(spec: CellSpec) -> Ready:
-        plan = plan_of[spec.key]
-        return ready_in(plan.bench, plan.cell_of.get(spec.key), plan.how)
-
-    return work_here(left, prepare, bar, say)
 
 
 def _table(plan: GridPlan, protocol: str, as_json: bool) -> dict[str, Any]:
@@ -200,16 +175,3 @@ def _table(plan: GridPlan, protocol: str, as_json: bool) -> dict[str, Any]:
         "table": as_dict(table),
         "files": {kind: str(path) for kind, path in files.items()},
     }
-
-
-def _end(plans: list[GridPlan], outcome: Outcome) -> None:
-    """Name what failed and what was lost, with their logs; then exit code 1."""
-    specs = [spec for plan in plans for spec in plan.specs]
-    failed = {s.key for plan in plans for s, at in zip(plan.specs, plan.states(), strict=True) if at.state == "failed"}
-    for what, keys in (("failed", failed), ("lost", set(outcome.lost))):
-        named = {spec.key: f"{spec.name} ({spec.log})" for spec in specs if spec.key in keys}
-        if named:
-            how = "; --retry failed runs them again" if what == "failed" else "; the same command goes on"
-            say(f"{len(named)} cells {what}: {', '.join(named.values())}{how}")
-    if failed or outcome.lost:
-        raise typer.Exit(1)

@@ -1,14 +1,16 @@
-"""`spadebench validate-norm`: what a norm layer does right, costs and keeps, before and beside any training."""
+"""`spadebench validate-norm`: what a norm layer does right, costs, keeps and brings; a report with a verdict."""
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from harness.commands import cluster_options as c
 from harness.commands import options as o
-from harness.commands.progress import bar
+from harness.commands.progress import bar, say
 from harness.errors import UserError
 
 if TYPE_CHECKING:
@@ -23,6 +25,11 @@ PREFIX = "generator.norm."
 def validate_norm(
     norm: Annotated[str | None, typer.Argument(help="my_norm.py:MyNorm, module:MyNorm, or a registered name.")] = None,
     suite: o.Suite = "toyscapes",
+    against: Annotated[
+        str, typer.Option(help="Rivals, comma-separated: norms in the same place, methods, or concat.")
+    ] = "spade,concat,batch",
+    seeds: Annotated[int, typer.Option(help="Trainings of each.", min=1)] = 5,
+    budget: o.Budget = None,
     checks_only: Annotated[bool, typer.Option("--checks-only", help="Train nothing.")] = False,
     overrides: Annotated[
         list[str] | None, typer.Option("--set", help="Option of the norm, as in kernel=1; may be repeated.")
@@ -30,28 +37,45 @@ def validate_norm(
     seed: o.Seed = 0,
     repeats: Annotated[int, typer.Option(help="Timed rounds; the median counts.", min=1)] = 5,
     compiled: Annotated[bool, typer.Option("--compile/--no-compile", help="Try torch.compile, up to a minute.")] = True,
+    out: o.Out = Path("runs"),
+    launcher: Annotated[str, typer.Option(help="local, torchrun or slurm, as in spadebench run.")] = "local",
+    jobs: Annotated[int | None, typer.Option(help="Cells at a time, a process each.", min=1)] = None,
+    nproc: Annotated[int | None, typer.Option(help="Processes of each cell.", min=1)] = None,
+    partition: c.Partition = None,
+    time: c.Time = None,
+    mem: c.Memory = None,
+    gpus: c.Gpus = None,
+    cpus: c.Cpus = None,
+    nodes: c.Nodes = None,
+    account: c.Account = None,
+    qos: c.Qos = None,
+    sbatch: c.Sbatch = None,
+    cells_per_job: c.CellsPerJob = None,
+    retry: Annotated[list[str] | None, typer.Option(help="Try again what failed, or oom; may be repeated.")] = None,
+    resamples: Annotated[int, typer.Option(help="Resamples of the tests.", min=1000)] = 10_000,
     device: o.Device = None,
     data_root: o.DataRoot = None,
+    weights_root: o.WeightsRoot = None,
     user_code: o.Import = None,
     as_json: o.Json = False,
     template: Annotated[bool, typer.Option("--template", help="Print a norm layer to start from, and stop.")] = False,
 ) -> None:
-    """Check a norm layer: its contract, its cost against SPADE, what it keeps of the class, what it reduces to.
+    """A verdict on a norm layer: contract, cost, what it keeps of the class; then trained against rivals and tested.
 
-    FILE.py:NAME is code, and is run. Exit code 1 where a point of the contract fails. docs/norm-tutorial.md
+    FILE.py:NAME is code, and is run. Exit code 1 where a point of the contract fails, and nothing is trained
+    then. docs/norm-tutorial.md
 
     \b
     Example:
       spadebench validate-norm --template > my_norm.py
       spadebench validate-norm my_norm.py:MyNorm --suite toyscapes --checks-only
+      spadebench validate-norm my_norm.py:MyNorm --against spade --seeds 2 --budget 20it
     """
     if template:
         print((Path(__file__).parents[1] / "norm_check" / "template.py").read_text(encoding="utf-8"), end="")
         return
     if norm is None:
         raise UserError("no norm is named", where="validate-norm", mend="give FILE.py:NAME, or --template for a start")
-    if not checks_only:
-        raise UserError("training is not part of it yet", where="validate-norm", mend="give --checks-only")
     o.import_user_code(user_code)
     from harness.evaluation.places import Places
     from harness.norm_check.check import check_norm
@@ -65,17 +89,56 @@ def validate_norm(
             seed,
             progress=update,
             options={key.removeprefix(PREFIX): value for key, value in parse_set(overrides or []).items()},
-            places=Places(data_root),
+            places=Places(data_root, weights_root),
             compiler="inductor" if compiled else None,
             repeats=repeats,
         )
-    if as_json:
-        o.print_json(found.as_dict())
-    else:
+    if not as_json:
         print_checks(found)
-    # What it brings: the grid of (norm, rivals) × seeds, the verdict and the report come here, unless checks_only.
-    if not found.ok:
-        raise typer.Exit(1)
+    if checks_only or not found.ok:
+        if as_json:
+            o.print_json({"checks": found.as_dict(), "verdict": None})
+        if not found.ok and not checks_only:
+            say("not trained: a norm that fails its contract has no verdict")
+        if not found.ok:
+            raise typer.Exit(1)
+        return
+    from harness.commands.grid_work import absolute
+    from harness.commands.norm_trial import report, trial, trial_grid
+    from harness.launch.opening import LaunchOptions, open_launcher
+    from harness.launch.plan import How
+
+    cluster = c.slurm_options(
+        launcher, jobs, nproc, partition, time, mem, gpus, cpus, nodes, account, qos, sbatch, cells_per_job
+    )
+    runner = open_launcher(LaunchOptions(launcher, jobs, nproc, device, cluster), out, say)
+    code = [*(user_code or ()), *([norm] if ":" in norm else ())]
+    how = How(
+        out=str(out.absolute()),
+        protocol={},
+        features=None,
+        data_root=absolute(data_root),
+        weights_root=absolute(weights_root),
+        device=device,
+        imports=tuple(_absolute(name) for name in code),
+        command=tuple(sys.argv[1:]),
+    )
+    grid = trial_grid(found.norm, [name for name in (n.strip() for n in against.split(",")) if name], seeds)
+    verdict = trial(grid, suite, budget, how, runner, retry or [], resamples)
+    files = report(verdict, found, out)
+    if as_json:
+        o.print_json({"checks": found.as_dict(), "verdict": verdict.as_dict(), "files": files})
+        return
+    print(f"\n{verdict.sentence}")
+    for kind, path in files.items():
+        say(f"{kind}: {path}")
+
+
+def _absolute(name: str) -> str:
+    """A file of the user's code, or a file and a name in it, as a worker in another folder needs it."""
+    file, colon, rest = name.rpartition(":")
+    path = file if colon else name
+    return f"{Path(path).absolute()}{colon}{rest if colon else ''}" if path.endswith(".py") else name
 
 
 def print_checks(found: NormCheck) -> None:

@@ -17,6 +17,7 @@ from harness.hardware import pick_device
 from harness.launch.cell import Machine
 from harness.launch.plan import CellSpec, How
 from harness.launch.work import Ready
+from harness.norm_check.layers import open_norm
 from harness.registry import import_plugin
 
 _AGAIN = "run the grid again, which plans it anew"
@@ -37,7 +38,10 @@ def prepare(spec: CellSpec, say: Callable[[str], None]) -> Ready:
     Raises UserError where code, suite or weight files are no longer those of the plan.
     """
     for name in spec.how.imports:
-        import_plugin(name)
+        if ":" in name:
+            open_norm(name)  # FILE.py:NAME, a norm that may not register itself
+        else:
+            import_plugin(name)
     suite = load_suite(spec.suite)
     cell = None
     if spec.config is not None:

@@ -122,7 +122,7 @@ def judge(norm: Trained, rivals: Sequence[Trained], resamples: int = 10_000, lev
         miou = one.figures["miou"]
         permutation = permutation_test(_scores(norm, "miou"), _scores(rival, "miou"), "miou", level=level)
         multiply_adds = _ratio(norm, rival, "multiply_adds")
-        outcome = _outcome(miou, p_holm)
+        outcome = _outcome(miou, p_holm, permutation)
         against.append(
             Against(
                 rival=rival.title,
@@ -181,11 +181,19 @@ def _distances(norm: Trained, rival: Trained, level: float) -> dict[str, Compari
     return {key: welch_test(_scores(norm, key), _scores(rival, key), key, level=level) for key in keys}
 
 
-def _outcome(miou: Comparison, p_holm: float) -> str:
-    """`better` or `worse` where the corrected test says so, `open` else."""
-    if p_holm > ALPHA or miou.difference == 0:
+def _outcome(miou: Comparison, p_holm: float, permutation: Comparison) -> str:
+    """`better` or `worse` where the corrected test says so, `open` else.
+
+    Open too where the seeds are so few that their exact permutation could not show anything: then the test
+    would rest on the assumption of normal scores alone.
+    """
+    if p_holm > ALPHA or miou.difference == 0 or _too_few(miou, permutation):
         return "open"
     return "better" if miou.difference > 0 else "worse"
+
+
+def _too_few(miou: Comparison, permutation: Comparison) -> bool:
+    return min(miou.seeds) > 1 and permutation.smallest_p > ALPHA
 
 
 def _sentence(
@@ -200,16 +208,17 @@ def _sentence(
     count = min(miou.seeds)
     seeds = "one seed" if count == 1 else f"{count} seeds"
     reach = "" if miou.low is None or miou.high is None else f" ± {50 * (miou.high - miou.low):.1f}"
-    p = f"p = {_rounded(p_holm)}{' after Holm' if family > 1 else ''} ({miou.unit} bootstrap), {seeds}"
+    p = f"p = {_rounded(p_holm)}{' after Holm' if family > 1 else ''} ({miou.unit} bootstrap)"
     if outcome == "open":
-        tested = "on these images" if count == 1 else f"that {seeds} can show"
-        return f"no different from {rival} {tested} ({100 * miou.difference:+.1f}{reach} mIoU, {p})"
-    said = f"{outcome} than {rival} by {100 * abs(miou.difference):.1f}{reach} mIoU{_cheaper(multiply_adds)}, {p}"
+        figures = f"{100 * miou.difference:+.1f}{reach} mIoU, {p}"
+        if _too_few(miou, permutation):
+            figures += f"; {seeds} a side cannot bring an exact permutation below p = {permutation.smallest_p:.2f}"
+        return f"not shown to differ from {rival} by {seeds} ({figures})"
+    gap = f"{100 * abs(miou.difference):.1f}{reach} mIoU"
+    said = f"{outcome} than {rival} by {gap}{_cheaper(multiply_adds)}, {p}, {seeds}"
     if count == 1:
         return f"{said}: of these two trainings, not of the methods"
-    if permutation.smallest_p > ALPHA:
-        return f"{said}; without assuming normal scores {seeds} cannot show any difference"
-    return f"{said}; exact permutation over seeds p = {_rounded(permutation.p)}"
+    return f"{said}, exact permutation over seeds p = {_rounded(permutation.p)}"
 
 
 def _cheaper(ratio: float | None) -> str:

@@ -1,0 +1,53 @@
+"""Working through planned cells from a command: by a launcher or in this process, and what is said at the end."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import typer
+
+from harness.commands.progress import bar, say
+
+if TYPE_CHECKING:
+    from harness.launch.drive import Outcome
+    from harness.launch.grid_plan import GridPlan
+    from harness.launch.launcher import Launcher
+    from harness.launch.plan import CellSpec
+
+
+def absolute(path: Path | None) -> str | None:
+    """A path as a worker in another folder needs it."""
+    return None if path is None else str(path.absolute())
+
+
+def work(plans: list[GridPlan], runner: Launcher | None) -> Outcome:
+    """All that is left to do, by the launcher, or in this process without one."""
+    from harness.launch.drive import drive
+    from harness.launch.here import work_here
+    from harness.launch.prepare import ready_in
+    from harness.launch.work import Ready
+
+    left = [spec for plan in plans for spec in plan.to_do(say)]
+    if runner is not None:
+        return drive(left, runner, say)
+    plan_of = {spec.key: plan for plan in plans for spec in plan.specs}
+
+    def prepare(spec: CellSpec) -> Ready:
+        plan = plan_of[spec.key]
+        return ready_in(plan.bench, plan.cell_of.get(spec.key), plan.how)
+
+    return work_here(left, prepare, bar, say)
+
+
+def end(plans: list[GridPlan], outcome: Outcome) -> None:
+    """Name what failed and what was lost, with their logs; then exit code 1."""
+    specs = [spec for plan in plans for spec in plan.specs]
+    failed = {s.key for plan in plans for s, at in zip(plan.specs, plan.states(), strict=True) if at.state == "failed"}
+    for what, keys in (("failed", failed), ("lost", set(outcome.lost))):
+        named = {spec.key: f"{spec.name} ({spec.log})" for spec in specs if spec.key in keys}
+        if named:
+            how = "; --retry failed runs them again" if what == "failed" else "; the same command goes on"
+            say(f"{len(named)} cells {what}: {', '.join(named.values())}{how}")
+    if failed or outcome.lost:
+        raise typer.Exit(1)
