@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
@@ -100,7 +100,7 @@ def one_pass(source: ImageSource, dataset: DataSet, encoding: Encoding, plan: Pl
     began, making = time.perf_counter(), 0.0
     for scored in scoring_batches(
         dataset,
-        encoding,
+        _label_reading(encoding, source),
         batch=settings.batch,
         indices=indices,
         photos=source.kind == "photos",
@@ -127,6 +127,11 @@ def one_pass(source: ImageSource, dataset: DataSet, encoding: Encoding, plan: Pl
     classes = scored_classes(dataset).names
     found = {key: Confusion.from_dense(dense, names, classes) for key, dense in matrices.items()}
     return Passed(found, stats, making, time.perf_counter() - began)
+
+
+def _label_reading(encoding: Encoding, source: ImageSource) -> Encoding:
+    """What the label maps must have: only a generator is given them, so only it needs edges, and no void left over."""
+    return encoding if source.kind == "generator" else replace(encoding, unknown=encoding.unknown or True, edges=False)
 
 
 def _indices(count: int, settings: Settings) -> range:
