@@ -6,7 +6,7 @@ Names and pairing are checked when a data set is opened, contents when a sample 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
@@ -19,10 +19,10 @@ from harness.data.base import (
     Sample,
     check_labels,
     check_same_size,
-    digest_files,
     read_image,
     read_indices,
 )
+from harness.data.digests import file_digests
 from harness.errors import UserError
 
 T = TypeVar("T")
@@ -165,18 +165,21 @@ class PairedFiles:
     def fingerprint(self) -> str:
         """sha256 over the classes and over the names and bytes of all files of the split."""
         files = [path for pair in self.pairs for path in (pair.label, pair.photo, pair.instance) if path is not None]
-        contents = _readable(lambda: digest_files(files, self.root))
+        contents = _readable(lambda: _contents(files, self.root))
         return hashlib.sha256(f"{self.classes.names} {self.classes.void} {contents}".encode()).hexdigest()
 
     def digests(self) -> list[str]:
         """sha256 of each sample's label and photo files, in the order of `names`; names do not count."""
-        return _readable(lambda: [_digest(path for path in (p.label, p.photo) if path is not None) for p in self.pairs])
+        own = [[path for path in (pair.label, pair.photo) if path is not None] for pair in self.pairs]
+        found = iter(_readable(lambda: file_digests([path for paths in own for path in paths])))
+        return [hashlib.sha256(b"".join(next(found) for _ in paths)).hexdigest() for paths in own]
 
 
-def _digest(paths: Iterable[Path]) -> str:
+def _contents(files: Sequence[Path], root: Path) -> str:
+    """sha256 over names below `root` and contents of files, in the given order."""
     total = hashlib.sha256()
-    for path in paths:
-        total.update(hashlib.sha256(path.read_bytes()).digest())
+    for path, digest in zip(files, file_digests(files), strict=True):
+        total.update(path.relative_to(root).as_posix().encode() + b"\0" + digest)
     return total.hexdigest()
 
 

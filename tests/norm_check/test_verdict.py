@@ -151,7 +151,8 @@ def test_rivals_are_norms_in_the_same_place_methods_or_concat() -> None:
 
 
 @pytest.mark.parametrize(
-    ("rivals", "said"), [([], "needs a rival"), (["spad"], "no norm or method 'spad'"), (["clade"], "stands there twice")]
+    ("rivals", "said"),
+    [([], "needs a rival"), (["spad"], "no norm or method 'spad'"), (["clade"], "stands there twice")],
 )
 def test_a_wrong_rival_is_told(rivals: list[str], said: str) -> None:
     with pytest.raises(UserError, match=said):
