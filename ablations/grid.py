@@ -142,7 +142,9 @@ def parse_grid(text: str, name: str, origin: str) -> Grid:
     for column in columns:
         if column not in COLUMNS and not column.startswith(("fd_", "kd_")):
             raise UserError(
-                f"unknown column '{column}'", where=f"{origin}: columns", mend=did_you_mean(column, [*COLUMNS, "fd_…", "kd_…"])
+                f"unknown column '{column}'",
+                where=f"{origin}: columns",
+                mend=did_you_mean(column, [*COLUMNS, "fd_…", "kd_…"]),
             )
     for key, values in (("suites", suites), ("seeds", seeds), ("columns", columns)):
         _no_twins(list(values), f"{origin}: {key}")
