@@ -30,6 +30,7 @@ from harness.commands.train_segmenter import train_segmenter
 from harness.commands.validate_norm import validate_norm
 from harness.commands.weights import weights
 from harness.errors import UserError
+from harness.quick_start import quick_start
 
 app = typer.Typer(
     name="spadebench",
@@ -87,6 +88,7 @@ def main() -> None:
     # torch's threads spin while they wait, which on a shared machine takes the time of the one waited for.
     # Read when torch is imported, which is later; it changes no number.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+    quick_start()
     from harness.training.interrupt import Interrupted
 
     try:

@@ -13,6 +13,7 @@ import importlib.util
 import inspect
 import pkgutil
 import sys
+import traceback
 from collections.abc import Mapping
 from importlib.metadata import entry_points
 from pathlib import Path
@@ -117,7 +118,8 @@ def defaults(registry: Registry, name: str, skip: int = 0) -> dict[str, Any]:
 def import_plugin(name: str) -> None:
     """Import a user's code that registers entries: a module name, or the path of a .py file.
 
-    This runs the code: it is called only for what the user names as code.
+    This runs the code: it is called only for what the user names as code. Raises UserError where it is not
+    there, or raises.
     """
     path = Path(name)
     try:
@@ -135,14 +137,30 @@ def import_plugin(name: str) -> None:
             assert spec.loader is not None
             module = importlib.util.module_from_spec(spec)
             sys.modules[module_name] = module
-            spec.loader.exec_module(module)
+            try:
+                spec.loader.exec_module(module)
+            except BaseException:
+                del sys.modules[module_name]  # half of a module is none: asked again, it must fail again
+                raise
         else:
             importlib.import_module(name)
-    except KeyError as error:
-        if "already registered" not in str(error):
-            raise
-        raise UserError(str(error.args[0]), where=f"--import {name}", mend="register it under another name") from error
+    except (UserError, MemoryError):
+        raise
     except ModuleNotFoundError as error:
         raise UserError(
             f"cannot import '{error.name}'", where=f"--import {name}", mend="install it, or run where it can be found"
         ) from error
+    except Exception as error:  # it is code, and may raise anything
+        if isinstance(error, KeyError) and "already registered" in str(error):
+            raise UserError(
+                str(error.args[0]), where=f"--import {name}", mend="register it under another name"
+            ) from error
+        said = f"{type(error).__name__}: {error}"
+        raise UserError(f"this code does not load: {said}", where=name, mend=_last_line(error, path)) from error
+
+
+def _last_line(error: Exception, path: Path) -> str:
+    """The last line of a user's file that was run before an error, for people; empty where none is known."""
+    frames = traceback.extract_tb(error.__traceback__)
+    lines = [frame.lineno for frame in frames if Path(frame.filename).name == path.name]
+    return f"see line {lines[-1]}" if lines else ""

@@ -12,7 +12,7 @@ import pytest
 import torch
 from images import save
 from PIL import Image
-from scored_stubs import BRIGHTNESS, Means, ade_images, ade_labels, timeless
+from scored_stubs import BRIGHTNESS, Means, ade_images, ade_labels, small_suite, timeless
 
 import harness
 from harness.errors import UserError
@@ -144,3 +144,11 @@ def test_bad_input_is_one_line(images: Any, options: dict[str, Any], said: str, 
 def test_an_unknown_suite_is_named() -> None:
     with pytest.raises(UserError, match="unknown suite 'ade20'"):
         harness.evaluate([], suite="ade20")
+
+
+def test_a_protocol_asked_for_by_name_is_found_under_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    """On toyscapes mean-union is native, by name or not."""
+    monkeypatch.setattr("harness.cells.load_suite", lambda name: small_suite((64, 64)))
+    images = [np.zeros((64, 64, 3), np.uint8)] * 12
+    found = harness.evaluate(images, suite="toyscapes", protocol=["mean-union"], device="cpu")
+    assert found["mean-union"]["protocol"]["name"] == "native"

@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from images import photo_array, save
 from PIL import Image
 from scored_stubs import BRIGHTNESS, Bright, Means, ade_images, ade_labels, command, small_suite
 
@@ -282,3 +283,46 @@ def test_random_weights_are_asked_for_and_said(place: Place, ask: Ask, monkeypat
     assert "fd_inception" in out
     printed = json.loads(ask(*words, "--protocol", "native,fid-clean", "--random-weights", "--json")[0])
     assert "kd_inception" in printed["records"][-1]["scores"]
+
+
+def cityscapes_labels(to: Path) -> Path:
+    """labelIds in a folder of anybody's, without instance maps and photos."""
+    rng = np.random.default_rng(0)
+    for frame in range(2):
+        blocks = rng.integers(0, 34, size=(4, 8)).astype(np.uint8).repeat(8, axis=0).repeat(8, axis=1)
+        save(to / "lindau" / f"lindau_000000_{frame:06d}_gtFine_labelIds.png", blocks)
+    return to
+
+
+def test_images_on_cityscapes_are_scored_by_label_files_alone(ask: Ask, tmp_path: Path) -> None:
+    """Its suite has instance edges, which only a generator is given: who has images needs no instance maps."""
+    (tmp_path / "mine.py").write_text(BRIGHTNESS.replace("150", "19"))
+    labels = cityscapes_labels(tmp_path / "gt val")
+    for frame in range(2):
+        rng = np.random.default_rng(frame)
+        save(tmp_path / "made" / f"lindau_000000_{frame:06d}_leftImg8bit.png", photo_array(rng, (256, 512)))
+    words = ("--suite", "cityscapes", "--labels", labels, "--segmenter", f"py:{tmp_path / 'mine.py'}:brightness")
+    record = ask.record(*words, "--images", tmp_path / "made")
+    # A signature is split at its spaces.
+    assert "data:gt_val2@" in record["protocol"]["signature"]
+    assert 0 < record["scores"]["accuracy_void_wrong"] < record["scores"]["accuracy"] < 1
+
+
+def test_a_protocol_that_is_the_suite_s_own_under_another_name_is_one_record_of_that_name(
+    place: Place, ask: Ask
+) -> None:
+    words = (*place.words, "--images", place.images, "--protocol")
+    assert ask.record(*words, "mean-all")["protocol"]["name"] == "mean-all"  # the segmenter is not the suite's
+    out, _ = ask(*words, "mean-all,native")
+    [row] = [line for line in out.splitlines() if line.rstrip().endswith("as mean-all")]
+    assert row.count("%") == 2
+
+
+def test_a_refused_set_lists_what_does_not_match(place: Place, ask: Ask, tmp_path: Path) -> None:
+    part = some_images(place, tmp_path / "part", 3, *(f"zebra{index:02d}.png" for index in range(60)))
+    _, err = ask(*place.words, "--images", part, code=2)
+    lines = err.splitlines()
+    assert "no image for ADE_val_00000004" in lines
+    assert "no sample for zebra10.png" in lines
+    assert "… and 12 more" in lines
+    assert "--allow-partial" in lines[-1]

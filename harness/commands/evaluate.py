@@ -14,6 +14,8 @@ from harness.commands.progress import bar, say
 from harness.commands.scores import print_record, print_records
 from harness.errors import UserError
 
+_MOST_LINES = 50  # of a set that is refused; of one that is scored, all that did not match are said
+
 
 def evaluate(
     suite: o.Suite,
@@ -79,13 +81,14 @@ def evaluate(
         raise UserError("give one of --checkpoint FILE, --images FOLDER and --photos", where="evaluate")
     o.import_user_code(user_code)
     from harness.cells import load_suite
+    from harness.data.matching import UnmatchedError
     from harness.evaluation.bench import photos_id, record_id
     from harness.evaluation.evaluate import Subject, evaluate_all
     from harness.evaluation.one_pass import Settings
     from harness.evaluation.places import Places
     from harness.evaluation.sources import ImageSource, PhotoSource, given_source
     from harness.launch.official_source import open_weights, weights_source
-    from harness.launch.scoring import Ask, matched_part, open_benches, scored_data, scoring_team
+    from harness.launch.scoring import Ask, matched_part, open_benches, protocols_asked, scored_data, scoring_team
     from harness.records import Store
 
     team, chosen_device = scoring_team(o.device_of(device))
@@ -105,7 +108,15 @@ def evaluate(
     loaded = open_weights(checkpoint, suite, places) if checkpoint is not None else None
     dataset = scored_data(ask, places)
     source: ImageSource
-    given = given_source(images, dataset, allow_partial) if images is not None else None
+    try:
+        given = given_source(images, dataset, allow_partial) if images is not None else None
+    except UnmatchedError as error:
+        unmatched = error.matching.lines()
+        for line in unmatched[:_MOST_LINES]:
+            tell(line)
+        if len(unmatched) > _MOST_LINES:
+            tell(f"… and {len(unmatched) - _MOST_LINES} more")
+        raise
     if given is not None:
         dataset = matched_part(dataset, given.names)
         for line in given.matching.lines():
@@ -116,7 +127,7 @@ def evaluate(
         source, subject = weights_source(loaded, benches[0])
     elif given is not None:
         assert images is not None
-        source, subject = given, Subject(method="images", title=title or images.name)
+        source, subject = given, Subject(method="images", title=title or images.resolve().name)
     else:
         source, subject = PhotoSource(photos_id(benches[0])), Subject(method="photos", title="real photos")
     if dry_run:
@@ -141,7 +152,7 @@ def evaluate(
         return
     paths = [Store(out).save(record, confusion) for record, confusion in made]
     records = [record.as_dict() for record, _ in made]
-    several = len(records) + len(opened.same) + len(opened.skipped) > 1
+    several = len(protocols_asked(ask)) > 1
     if as_json:
         o.print_json({"records": records, "same": opened.same, "skipped": opened.skipped} if several else records[0])
     elif several:

@@ -47,7 +47,7 @@ def end(plans: list[GridPlan], outcome: Outcome) -> None:
     for what, keys in (("failed", failed), ("lost", set(outcome.lost))):
         named = {spec.key: f"{spec.name} ({spec.log})" for spec in specs if spec.key in keys}
         if named:
-            how = "; --retry failed runs them again" if what == "failed" else "; the same command goes on"
-            say(f"{len(named)} cells {what}: {', '.join(named.values())}{how}")
+            how = "; --retry failed tries again" if what == "failed" else "; the same command goes on"
+            say(f"{len(named)} cell{'' if len(named) == 1 else 's'} {what}: {', '.join(named.values())}{how}")
     if failed or outcome.lost:
         raise typer.Exit(1)

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import shlex
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from pathlib import Path
 
 from ablations.grid import Grid, GridRow, load_grid
 from harness.errors import UserError, did_you_mean
 from harness.overrides import parse_set
+
+DEFAULT_OUT = Path("runs")
 
 
 def chosen_grid(
@@ -40,6 +44,18 @@ def chosen_grid(
         ]
         grid = replace(grid, methods=tuple(rows))
     return grid, suite
+
+
+def fill_command(grid: str, suite: str, out: Path, given: Mapping[str, str | int | Sequence[str] | None]) -> str:
+    """The `spadebench run` that fills a table's missing figures.
+
+    given: options that say which cells are meant, by name, as they were given; None for one that was not.
+    """
+    words = ["spadebench", "run", grid, "--suite", suite]
+    for name, value in given.items():
+        several = [] if value is None else [str(value)] if isinstance(value, str | int) else value
+        words += [word for each in several for word in (name, str(each))]
+    return shlex.join([*words, *([] if out == DEFAULT_OUT else ["--out", str(out)])])
 
 
 def _rows(grid: Grid, methods: str) -> tuple[GridRow, ...]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -35,7 +36,7 @@ def trial_grid(norm: dict[str, Any], rivals: Sequence[str], seeds: int) -> Grid:
     from harness.registry import METHODS as KNOWN
     from harness.registry import NORMS, names
 
-    title = norm["name"]
+    title = called(norm)
     rows = [GridRow(METHOD, title, {"generator.norm": norm})]
     for rival in rivals:
         if rival in [row.label for row in rows]:
@@ -47,7 +48,7 @@ def trial_grid(norm: dict[str, Any], rivals: Sequence[str], seeds: int) -> Grid:
         elif rival in names(NORMS):
             rows.append(GridRow(METHOD, rival, {"generator.norm": rival}))
         else:
-            every = [*METHODS, *names(NORMS), *names(KNOWN)]
+            every = sorted({*METHODS, *names(NORMS), *names(KNOWN)})
             raise UserError(f"no norm or method '{rival}'", where="--against", mend=did_you_mean(rival, every))
     if len(rows) < 2:
         raise UserError("a verdict needs a rival", where="--against", mend="--against spade")
@@ -60,6 +61,14 @@ def trial_grid(norm: dict[str, Any], rivals: Sequence[str], seeds: int) -> Grid:
         seeds=tuple(range(seeds)),
         columns=("parameters", "multiply_adds", "miou", "accuracy", "distance"),
     )
+
+
+def called(norm: dict[str, Any]) -> str:
+    """The name of a norm, with the options that are not its defaults, as `spade, kernel=1`."""
+    from harness.option_values import filled_norm
+
+    usual = filled_norm("norm", norm["name"], "")
+    return ", ".join([norm["name"], *(f"{key}={norm[key]}" for key in norm if norm[key] != usual[key])])
 
 
 def trial(
@@ -102,7 +111,8 @@ def report(verdict: Verdict, found: NormCheck, out: Path) -> dict[str, str]:
     from harness.files import write_json, write_text
     from reports.verdict import render_html, render_markdown
 
-    base = out / "reports" / f"norm-{verdict.norm}-{verdict.suite}"
+    name = re.sub(r"[^\w.+=-]+", "_", verdict.norm)
+    base = out / "reports" / f"norm-{name}-{verdict.suite}"
     plain = {"verdict": verdict.as_dict(), "checks": found.as_dict()}
     files = {kind: base.with_name(f"{base.name}.{kind}") for kind in ("md", "html", "json")}
     write_text(files["md"], render_markdown(plain["verdict"], plain["checks"]))

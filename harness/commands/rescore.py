@@ -68,7 +68,7 @@ def rescore(
             if not known and not dry_run:
                 store.save(made, confusion)
             state = "the same" if made.id == record["id"] else "there already" if known else "new"
-            rows.append(_row(made.as_dict(), state))
+            rows.append({**_row(made.as_dict(), state), "protocol": target.name})
     if as_json:
         o.print_json({"rows": rows})
         return
@@ -108,9 +108,13 @@ def _targets(suite_name: str, own: Any, protocol: str | None, mean: str | None, 
         name = "-".join(str(value) for value in (own.name, mean, void and f"void-{void}") if value)
         return [protocol_of({**own.as_dict(), **values, "name": name}, where="rescore")]
     suite = load_suite(suite_name)
-    # A folder's images may have been fitted; that is the images' affair, and stays.
-    every = shipped(suite).values() if protocol == "all" else [load_protocol(protocol, suite)]
-    return [replace(target, fit=own.fit) for target in every]
+    known = shipped(suite)
+    every = known.values() if protocol == "all" else [load_protocol(protocol, suite)]
+    # A folder's images may have been fitted, or read by a segmenter of the user's own (--fit, --segmenter): that
+    # stays, as all protocols of one evaluate have it.
+    suites = {target.segmenter for target in known.values()}
+    given = {} if own.segmenter in suites else {"segmenter": own.segmenter}
+    return [replace(target, fit=own.fit, **(given if target.segmenter in suites else {})) for target in every]
 
 
 def _row(record: dict[str, Any], state: str) -> dict[str, Any]:
@@ -130,7 +134,11 @@ def _print(rows: list[dict[str, Any]]) -> None:
     from rich.table import Table
 
     table = Table("what", "protocol", "mIoU", "accuracy", "record", "", box=None)
+    # Records that are rescorings of one another, or of one pass, come to the same ones: a line for each.
+    once: dict[tuple[str, str], dict[str, Any]] = {}
     for row in rows:
+        once.setdefault((row["record"], row["protocol"]), row)
+    for row in once.values():
         scores = row["scores"]
         table.add_row(
             row["title"],

@@ -12,7 +12,7 @@ import typer
 from harness.commands import cluster_options as c
 from harness.commands import options as o
 from harness.commands.grid_work import absolute, end, work
-from harness.commands.grids import chosen_grid
+from harness.commands.grids import chosen_grid, fill_command
 from harness.commands.progress import say
 
 if TYPE_CHECKING:
@@ -89,6 +89,8 @@ def run(
     from harness.protocols.load import load_protocol
 
     chosen, first = chosen_grid(grid, suite, methods, seeds, overrides)
+    scored = None if protocol == "native" else protocol
+    given = {"--methods": methods, "--seeds": seeds, "--set": overrides, "--budget": budget, "--protocol": scored}
     cluster = c.slurm_options(
         launcher, jobs, nproc, partition, time, mem, gpus, cpus, nodes, account, qos, sbatch, cells_per_job
     )
@@ -123,7 +125,10 @@ def run(
     for plan in plans:
         plan.retry(retry or [])
     outcome = work(plans, runner)
-    printed = [_table(plan, protocol, as_json) for plan in plans]
+    printed = [
+        _table(plan, fill_command(grid, plan.suite.name, out, {**given, "--import": user_code}), as_json)
+        for plan in plans
+    ]
     if as_json:
         o.print_json(printed if len(printed) > 1 else printed[0])
     end(plans, outcome)
@@ -149,7 +154,7 @@ def _say_plans(plans: list[GridPlan], as_json: bool, estimate: bool) -> None:
         o.print_json(shown if len(shown) > 1 else shown[0])
 
 
-def _table(plan: GridPlan, protocol: str, as_json: bool) -> dict[str, Any]:
+def _table(plan: GridPlan, command: str, as_json: bool) -> dict[str, Any]:
     """Write the table of what is done, and print it; returns what --json prints."""
     from rich.console import Console
 
@@ -159,7 +164,7 @@ def _table(plan: GridPlan, protocol: str, as_json: bool) -> dict[str, Any]:
     from reports.write import write_report
 
     records = plan.records()
-    table = build_table(plan.grid, plan.suite.name, records)
+    table = build_table(plan.grid, plan.suite.name, records, command=command)
     used = plan.bench.protocol.name
     name = f"{plan.grid.name}-{plan.suite.name}" + ("" if used == "native" else f"-{used}")
     files = write_report(table, Path(plan.how.out) / "reports", name)

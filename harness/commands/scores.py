@@ -48,13 +48,15 @@ def print_records(records: Sequence[dict[str, Any]], same: Mapping[str, str], pa
 
     table = Table("protocol", "mIoU", "accuracy", "distances", box=None)
     table.title = f"{records[0]['title']} on {records[0]['suite']}"
+    shares: dict[str, list[str]] = {}
     for record in records:
         scores = record["scores"]
         distances = [f"{key} {shown(key, value)}" for key, value in scores.items() if is_distance(key)]
-        shares = [shown(key, scores[key]) for key in ("miou", "accuracy")]
-        table.add_row(record["protocol"]["name"], *shares, "\n".join(distances) or "–")
+        name = record["protocol"]["name"]
+        shares[name] = [shown(key, scores[key]) for key in ("miou", "accuracy")]
+        table.add_row(name, *shares[name], "\n".join(distances) or "–")
     for name, twin in same.items():
-        table.add_row(name, "–", "–", f"as {twin}")
+        table.add_row(name, *shares[twin], f"as {twin}")
     Console(emoji=False).print(table)
     for record in records:
         print(f"{record['protocol']['name']}: {record['protocol']['signature']}")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -12,6 +13,7 @@ import typer
 
 from harness.commands import options as o
 from harness.commands.grids import chosen_grid
+from harness.errors import UserError
 
 if TYPE_CHECKING:
     from harness.launch.states import State, Target
@@ -42,10 +44,12 @@ def status(
     Example:
       spadebench status table1 --suite toyscapes --methods spade --budget 20it --out demo
     """
+    if watch and as_json:
+        raise UserError("--watch is for people", where="--json", mend="leave one of them out")
     o.import_user_code(user_code)
     from harness.cells import load_suite
     from harness.evaluation.places import Places
-    from harness.launch.plan import grid_cells
+    from harness.launch.plan import cell_names, grid_cells
     from harness.launch.slurm_jobs import with_jobs
     from harness.launch.states import Target, observe_all
     from harness.protocols.load import load_protocol
@@ -58,13 +62,16 @@ def status(
         known = load_suite(name)
         sized = replace(chosen, set=o.with_budget(dict(chosen.set), budget, known, Places(data_root)))
         asked = load_protocol(protocol, known)
-        for cell in grid_cells(sized, known):
+        cells = grid_cells(sized, known)
+        for cell, called in zip(cells, cell_names(sized, cells), strict=True):
             total = cell.config["schedule"]["iterations"]
             key = cell.id
-            targets.append(Target(key, cell.name, store.cell_folder(key), total, protocol=asked.name))
-    targets = list({target.cell: target for target in targets}.values())
-    if watch and not as_json:
-        _watch(targets, store)
+            key = cell.id
+            targets.append(Target(key, called, store.cell_folder(key), total, protocol=asked.name))
+    targets = list({target.cell: target for target in reversed(targets)}.values())[::-1]
+    if watch:
+        with suppress(KeyboardInterrupt):
+            _watch(targets, store)
         return
     states = with_jobs(observe_all(targets, store), store.root)
     if as_json:
@@ -94,7 +101,7 @@ def _plain(states: Sequence[State]) -> dict[str, Any]:
 
 
 def _watch(targets: Sequence[Target], store: Any) -> None:
-    """Show the lines anew until every cell is done or has failed, or until ctrl-C."""
+    """Show the lines anew until every cell is done or has failed. Raises KeyboardInterrupt at ctrl-C."""
     from rich.console import Console
     from rich.live import Live
     from rich.text import Text
@@ -105,10 +112,7 @@ def _watch(targets: Sequence[Target], store: Any) -> None:
     with Live(console=Console(), auto_refresh=False) as live:
         while True:
             states = with_jobs(observe_all(targets, store), store.root)
-            live.update(Text("\n".join(lines(states)), no_wrap=True), refresh=True)
+            live.update(Text("\n".join(lines(states)), overflow="fold"), refresh=True)
             if all(state.state in (DONE, FAILED) for state in states):
                 return
-            try:
-                time.sleep(_SECONDS_BETWEEN_LOOKS)
-            except KeyboardInterrupt:
-                return
+            time.sleep(_SECONDS_BETWEEN_LOOKS)

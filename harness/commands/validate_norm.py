@@ -38,6 +38,7 @@ def validate_norm(
     repeats: Annotated[int, typer.Option(help="Timed rounds; the median counts.", min=1)] = 5,
     compiled: Annotated[bool, typer.Option("--compile/--no-compile", help="Try torch.compile, up to a minute.")] = True,
     out: o.Out = Path("runs"),
+    checkpoint_every: o.CheckpointEvery = None,
     launcher: Annotated[str, typer.Option(help="local, torchrun or slurm, as in spadebench run.")] = "local",
     jobs: Annotated[int | None, typer.Option(help="Cells at a time, a process each.", min=1)] = None,
     nproc: Annotated[int | None, typer.Option(help="Processes of each cell.", min=1)] = None,
@@ -77,10 +78,26 @@ def validate_norm(
     if norm is None:
         raise UserError("no norm is named", where="validate-norm", mend="give FILE.py:NAME, or --template for a start")
     o.import_user_code(user_code)
+    from harness.cells import load_suite
+    from harness.commands.grid_work import absolute
+    from harness.commands.norm_trial import report, trial, trial_grid
     from harness.evaluation.places import Places
+    from harness.launch.opening import LaunchOptions, open_launcher
+    from harness.launch.plan import How
     from harness.norm_check.check import check_norm
+    from harness.norm_check.layers import open_norm
     from harness.overrides import parse_set
 
+    options = {key.removeprefix(PREFIX): value for key, value in parse_set(overrides or []).items()}
+    cluster = c.slurm_options(
+        launcher, jobs, nproc, partition, time, mem, gpus, cpus, nodes, account, qos, sbatch, cells_per_job
+    )
+    places = Places(data_root, weights_root)
+    if not checks_only:  # what cannot be is said before the checks, which take a minute
+        rivals = [name for name in (n.strip() for n in against.split(",")) if name]
+        grid = trial_grid(open_norm(norm, options), rivals, seeds)
+        o.with_budget({}, budget, load_suite(suite), places)
+        runner = open_launcher(LaunchOptions(launcher, jobs, nproc, device, cluster), out, say)
     with bar("checks") as update:
         found = check_norm(
             norm,
@@ -88,8 +105,8 @@ def validate_norm(
             o.device_of(device),
             seed,
             progress=update,
-            options={key.removeprefix(PREFIX): value for key, value in parse_set(overrides or []).items()},
-            places=Places(data_root, weights_root),
+            options=options,
+            places=places,
             compiler="inductor" if compiled else None,
             repeats=repeats,
         )
@@ -103,15 +120,6 @@ def validate_norm(
         if not found.ok:
             raise typer.Exit(1)
         return
-    from harness.commands.grid_work import absolute
-    from harness.commands.norm_trial import report, trial, trial_grid
-    from harness.launch.opening import LaunchOptions, open_launcher
-    from harness.launch.plan import How
-
-    cluster = c.slurm_options(
-        launcher, jobs, nproc, partition, time, mem, gpus, cpus, nodes, account, qos, sbatch, cells_per_job
-    )
-    runner = open_launcher(LaunchOptions(launcher, jobs, nproc, device, cluster), out, say)
     code = [*(user_code or ()), *([norm] if ":" in norm else ())]
     how = How(
         out=str(out.absolute()),
@@ -120,10 +128,10 @@ def validate_norm(
         data_root=absolute(data_root),
         weights_root=absolute(weights_root),
         device=device,
+        checkpoint_every=checkpoint_every,
         imports=tuple(_absolute(name) for name in code),
         command=tuple(sys.argv[1:]),
     )
-    grid = trial_grid(found.norm, [name for name in (n.strip() for n in against.split(",")) if name], seeds)
     verdict = trial(grid, suite, budget, how, runner, retry or [], resamples)
     files = report(verdict, found, out)
     if as_json:

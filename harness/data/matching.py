@@ -147,7 +147,7 @@ def check_matching(
     elif allow_partial:
         return
     elif kind == "image":
-        mend += ", or allow a partial set"
+        mend += ", or allow a partial set: --allow-partial"
     raise UnmatchedError(matching, matching.summary(kind, sample), str(where), mend)
 
 

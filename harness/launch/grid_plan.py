@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -15,7 +15,7 @@ from harness.evaluation.bench import Bench
 from harness.launch.beforehand import check_cell
 from harness.launch.cell import check_trained_data
 from harness.launch.out_of_memory import forget
-from harness.launch.plan import CellSpec, How, distinct, grid_cells, plan, plan_photos, rows_to_check
+from harness.launch.plan import CellSpec, How, cell_names, distinct, grid_cells, plan, plan_photos, rows_to_check
 from harness.launch.states import FAILED, State, finished, observe_all, target_of
 from harness.records import Store
 from harness.suites.base import Suite
@@ -105,4 +105,5 @@ def plan_grid(grid: Grid, suite: Suite, bench: Bench, how: How) -> GridPlan:
     for cell in rows_to_check(cells, len(grid.seeds)):
         check_cell(cell)
     photos = [plan_photos(bench, how)] if grid.ceiling else []
-    return GridPlan(grid, suite, bench, how, cells, [*plan(cells, bench, how), *photos])
+    named = zip(plan(cells, bench, how), cell_names(grid, cells), strict=True)
+    return GridPlan(grid, suite, bench, how, cells, [*(replace(spec, name=name) for spec, name in named), *photos])

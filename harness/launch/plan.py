@@ -134,6 +134,16 @@ def grid_cells(grid: Grid, suite: Suite) -> list[Cell]:
     return cells
 
 
+def cell_names(grid: Grid, cells: Sequence[Cell]) -> list[str]:
+    """What people call the cells by row and seed: after the row, since rows of one method may differ in options."""
+    rows = []
+    for row in grid.methods:
+        own = ", ".join(f"{key}={value}" for key, value in row.set.items())
+        rows += [row.label or (f"{row.name} ({own})" if own else row.name)] * len(grid.seeds)
+    named = zip(rows, cells, strict=True)
+    return [f"{row}-{cell.suite.name}-seed{cell.config['seed']}" for row, cell in named]
+
+
 def rows_to_check(cells: Sequence[Cell], seeds: int) -> list[Cell]:
     """Of the cells by row and seed, those whose networks are tried before anything is trained.
 

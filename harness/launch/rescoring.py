@@ -80,6 +80,8 @@ def rescored(record: dict[str, Any], target: Protocol, records: Path, command: s
         raise UserError("this is not the confusion of the record's scores", where=str(path), mend="score it again")
     own = signed.protocol
     protocol = replace(target, features=own.features, kernel=own.kernel, reference=own.reference)
+    if replace(protocol, name=own.name) == own:
+        protocol = own  # one record, one name
     again = replace(signed, protocol=protocol)
     described = describe_protocol(again)
     source = record["id"].removesuffix(record["protocol"]["hash"]).rstrip("-")

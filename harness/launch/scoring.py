@@ -69,6 +69,11 @@ def scored_data(ask: Ask, places: Places) -> DataSet:
     return open_data(ask.suite, ask.split or ask.suite.score_split, places)
 
 
+def folder_word(folder: Path) -> str:
+    """A folder's name as a word of a signature; that of `.` is the working folder's."""
+    return "_".join(os.path.basename(os.path.abspath(folder)).split())
+
+
 def matched_part(dataset: DataSet, names: Sequence[str]) -> DataSet:
     """The samples of `names`; the data set itself where that is all of them."""
     return dataset if len(names) == len(dataset) else Subset(dataset, names)
@@ -118,7 +123,7 @@ def open_benches(ask: Ask, dataset: DataSet, places: Places, device: torch.devic
     benches: list[Bench] = []
     same: dict[str, str] = {}
     skipped: dict[str, str] = {}
-    split = ask.split or (ask.labels.name if ask.labels is not None else None)
+    split = ask.split or (folder_word(ask.labels) if ask.labels is not None else None)
     for name, protocol in protocols.items():
         try:
             bench = open_bench(
@@ -129,11 +134,12 @@ def open_benches(ask: Ask, dataset: DataSet, places: Places, device: torch.devic
                 raise
             skipped[name] = str(error)
             continue
-        twin = next((b.protocol.name for b in benches if b.protocol_hash == bench.protocol_hash), None)
-        if twin is not None:
-            same[name] = twin
-        else:
-            benches.append(bench)
+        twin = next((b for b in benches if b.protocol_hash == bench.protocol_hash), None)
+        if twin is None:
+            benches.append(twin := bench)
+        # What is the suite's own in all but its name has that one's name already.
+        if twin.protocol.name != name:
+            same[name] = twin.protocol.name
     if not benches:
         raise UserError(f"no protocol can be had; {next(iter(skipped.values()))}")
     for name, why in skipped.items():

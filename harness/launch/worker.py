@@ -15,6 +15,7 @@ from pathlib import Path
 
 from harness.errors import UserError
 from harness.launch.plan import CellSpec, read_spec
+from harness.quick_start import quick_start
 
 DONE, FAILED, UNUSABLE, BUSY, STOPPED = 0, 1, 2, 75, 130
 MODULE = "harness.launch.worker"
@@ -24,6 +25,7 @@ def main(words: list[str]) -> int:
     """Work on the spec in the file words[0]; returns the exit code."""
     # As for the command: torch's threads must not spin while they wait. Read when torch is imported.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+    quick_start()
     try:
         spec = read_spec(Path(words[0]))
         log_to(spec.log)

@@ -100,9 +100,8 @@ def _object(source: str, name: str) -> Any:
     try:
         import_plugin(source)
     except UserError as error:
-        raise UserError(error.what, where=source, mend="give FILE.py:NAME or MODULE:NAME") from error
-    except Exception as error:  # it is code, and may raise anything
-        raise UserError(f"this code does not load: {said(error)}", where=source) from error
+        mend = "give FILE.py:NAME or MODULE:NAME" if error.what == "no such file" else error.mend
+        raise UserError(error.what, where=source, mend=mend) from error
     module = sys.modules[Path(source).stem if source.endswith(".py") else source]
     found = getattr(module, name, None)
     if found is None:

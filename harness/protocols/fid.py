@@ -25,7 +25,7 @@ def fid_2019_02(suite: Suite) -> Protocol | None:
 
 @PROTOCOLS.register_module(name="fid-2019-05")
 def fid_2019_05(suite: Suite) -> Protocol | None:
-    """pytorch-fid until 2019-05-27: torchvision's Inception, inputs in -1 .. 1. None for a suite without FID."""
+    """pytorch-fid until 2019-05-27: torchvision's Inception, inputs in -1 to 1. None for a suite without FID."""
     return _changed(suite, name="fid-2019-05", features=("inception_torchvision",))
 
 

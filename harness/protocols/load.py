@@ -20,6 +20,7 @@ from harness.registry import PROTOCOLS, lookup, names
 from harness.suites.base import Suite
 
 DEFAULT = "native"
+_FILES = (".yaml", ".yml")
 
 
 def shipped(suite: Suite) -> dict[str, Protocol]:
@@ -30,7 +31,7 @@ def shipped(suite: Suite) -> dict[str, Protocol]:
 
 def load_protocol(name: str, suite: Suite) -> Protocol:
     """A shipped protocol, or one from a .yaml file. Raises UserError for an unknown one or a broken file."""
-    if name.endswith((".yaml", ".yml")):
+    if name.endswith(_FILES):
         return _from_file(Path(name), suite)
     protocol: Protocol | None = lookup(PROTOCOLS, name)(suite)
     if protocol is None:
@@ -52,5 +53,11 @@ def _from_file(path: Path, suite: Suite) -> Protocol:
     if not isinstance(values, dict):
         raise UserError("a protocol is a mapping of fields", where=str(path), mend="based_on: native")
     based_on = values.pop("based_on", DEFAULT)
+    if str(based_on).endswith(_FILES):
+        raise UserError(
+            f"based_on names the file '{based_on}', and it has to name a shipped protocol",
+            where=str(path),
+            mend="copy that file's fields",
+        )
     base = load_protocol(str(based_on), suite).as_dict()
     return protocol_of({**base, "name": path.stem, **values}, where=str(path))

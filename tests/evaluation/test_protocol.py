@@ -131,6 +131,7 @@ def test_a_user_s_protocol_is_a_file_that_changes_a_shipped_one(tmp_path: Path) 
         ("kernel: 3", "not true or false"),
         ("features: inception", "no list of feature nets"),
         ("based_on: nativ", "unknown protocol 'nativ'"),
+        ("based_on: ours.yaml", "has to name a shipped protocol"),
     ],
 )
 def test_a_broken_protocol_file_is_told_in_one_line(text: str, said: str, tmp_path: Path) -> None:

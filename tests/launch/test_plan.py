@@ -61,6 +61,15 @@ def test_a_plan_is_the_same_every_time_and_writes_nothing(tmp_path: Path, bench:
     assert [spec.cell for spec in one.specs] == resolved
 
 
+def test_cells_of_one_method_are_called_after_their_rows(tmp_path: Path, bench: Bench) -> None:
+    text = "methods: [spade, {name: spade, label: two, set: {a: 2}}, {name: spade, set: {a: 1}}]".replace(
+        "a:", "losses.kld:"
+    )
+    grid = replace(parse_grid(text, "named", "named.yaml"), set=dict(SMALL))
+    expected = ["spade", "two", "spade (losses.kld=1)"]
+    assert [spec.name for spec in planned(tmp_path, bench, grid).specs] == [f"{n}-toyscapes-seed0" for n in expected]
+
+
 def test_a_spec_read_back_is_the_spec_that_was_written(tmp_path: Path, bench: Bench) -> None:
     spec = planned(tmp_path, bench, replace(grid_of(1, 1), ceiling=True)).specs
     for each in spec:

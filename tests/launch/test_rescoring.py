@@ -291,3 +291,22 @@ def test_images_that_were_fitted_stay_so(
     assert load_protocol("mean-all", SUITE).fit == "exact"
     code, out, _ = command(monkeypatch, capsys, "rescore", "--protocol", "mean-all", "--out", tmp_path, "--json")
     assert json.loads(out)["rows"][-1]["state"] == "new"
+
+
+@pytest.mark.usefixtures("no_network")
+def test_a_segmenter_of_the_user_s_own_stays_the_one_that_read_the_images(
+    data: Folder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    mine = Bright()
+    mine.name = "mine"
+    made = bench_of(SUITE, segmenter=mine, feature_nets={"toyscapes": Means()}, dataset=data)
+    assert "seg:mine@" in made.signed.signature
+    Store(tmp_path).save(*evaluate(made, PhotoSource(photos_id(made)), PHOTOS))
+    code, out, _ = command(monkeypatch, capsys, "rescore", "--protocol", "all", "--out", tmp_path, "--json")
+    assert code == 0
+    new = {row["protocol"]: row for row in json.loads(out)["rows"] if row["state"] == "new"}
+    assert set(new) == {"mean-present", "mean-all", "void-wrong"}
+    assert all("seg:mine@" in row["signature"] for row in new.values())
+    _, out, _ = command(monkeypatch, capsys, "rescore", "--protocol", "all", "--out", tmp_path)
+    printed = [line.split()[:4] for line in out.splitlines()]
+    assert len(printed) == len({tuple(words) for words in printed})

@@ -7,6 +7,7 @@ import re
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -183,7 +184,9 @@ def test_the_command_prints_tables_or_json(capsys: pytest.CaptureFixture[str]) -
     assert re.search(r"instance +0\.125 +0\.125", shown)
     assert "it equals clade (base batch)" in " ".join(shown.split())
     validate_norm("instance", as_json=True, **given)  # type: ignore[arg-type]
-    plain = json.loads(capsys.readouterr().out)
+    printed = json.loads(capsys.readouterr().out)
+    assert printed["verdict"] is None
+    plain = printed["checks"]
     assert plain["ok"] is True
     assert plain["norm"] == {"name": "instance", "affine": False}
 
@@ -193,10 +196,23 @@ def test_the_command_prints_the_template(capsys: pytest.CaptureFixture[str]) -> 
     assert capsys.readouterr().out == TEMPLATE.read_text(encoding="utf-8")
 
 
-@pytest.mark.parametrize(("norm", "checks_only"), [(None, True), ("spade", False)])
-def test_the_command_says_what_it_lacks(norm: str | None, checks_only: bool) -> None:
-    with pytest.raises(UserError, match=r"validate-norm: .*\("):
-        validate_norm(norm, checks_only=checks_only)
+@pytest.mark.parametrize(
+    ("norm", "given", "said"),
+    [
+        (None, {"checks_only": True}, r"no norm is named \("),
+        ("spade", {}, "'spade' stands there twice"),
+        ("clade", {"against": "spad"}, "no norm or method 'spad'"),
+        ("clade", {"budget": "long"}, "long"),
+        ("clade", {"launcher": "slrm"}, "unknown launcher 'slrm'"),
+        ("clade", {"launcher": "slurm", "time": "soon"}, "'soon' is no time limit"),
+    ],
+)
+def test_the_command_says_what_it_lacks_before_it_checks_anything(
+    norm: str | None, given: dict[str, Any], said: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("harness.norm_check.check.check_norm", None)
+    with pytest.raises(UserError, match=said):
+        validate_norm(norm, **given)
 
 
 def test_the_tutorial_names_every_point_and_its_commands_exist() -> None:

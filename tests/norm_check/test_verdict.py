@@ -11,6 +11,7 @@ from ablations.grid import Grid
 from harness.commands.norm_trial import trial_grid
 from harness.errors import UserError
 from harness.metrics.confusion import Confusion, scores
+from harness.norm_check.layers import open_norm
 from harness.norm_check.verdict import Trained, Verdict, judge
 from reports.verdict import render_html, render_markdown
 
@@ -148,6 +149,11 @@ def test_rivals_are_norms_in_the_same_place_methods_or_concat() -> None:
     assert grid.methods[0].set == {"generator.norm": {"name": "clade"}}
     assert grid.methods[3].set == {"generator.norm": "batch"}
     assert grid.seeds == (0, 1, 2)
+
+
+def test_a_norm_with_options_of_its_own_is_called_by_them_and_has_the_plain_one_for_a_rival() -> None:
+    norm = open_norm("spade", {"kernel": 1})
+    assert rows(trial_grid(norm, ["spade"], 1)) == [("spade", "spade, kernel=1"), ("spade", "spade")]
 
 
 @pytest.mark.parametrize(
