@@ -19,10 +19,6 @@ import torch
 from images import camvid_layout
 from PIL import Image
 from small import SMALL_SET
-from typer.main import get_command
-from typer.testing import CliRunner
-
-from harness.cli import app
 
 pytestmark = pytest.mark.system
 ROOT = Path(__file__).resolve().parents[1]
@@ -76,23 +72,6 @@ def test_help_answers_within_a_second_and_imports_no_torch() -> None:
     assert min(times) < 1.0
     code = "import sys; sys.argv = ['spadebench', '--help']\nimport harness.cli\nassert 'torch' not in sys.modules"
     subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=True)
-
-
-def commands() -> list[tuple[str, ...]]:
-    """Every command and sub-command, as the words that call it."""
-    found: list[tuple[str, ...]] = []
-    for name, command in get_command(app).commands.items():
-        inner = getattr(command, "commands", None)
-        found += [(name, *rest) for rest in [(each,) for each in inner]] if inner else [(name,)]
-    return found
-
-
-@pytest.mark.parametrize("command", commands(), ids=" ".join)
-def test_every_command_has_help_with_an_example(command: tuple[str, ...]) -> None:
-    done = CliRunner().invoke(app, [*command, "--help"])
-    assert done.exit_code == 0
-    shown = " ".join(done.stdout.split())
-    assert f"spadebench {' '.join(command)}" in shown.partition("Example:")[2]
 
 
 def test_list_names_methods_and_suites() -> None:

@@ -335,7 +335,11 @@ def test_the_command_replaces_a_wrong_file_by_the_right_one(tmp_path: Path, monk
 
 
 @pytest.mark.usefixtures("declared")
-@pytest.mark.parametrize("words", [["download"], ["download", "net", "--all"], ["verify", "nett"]], ids=" ".join)
+@pytest.mark.parametrize(
+    "words",
+    [["download"], ["download", "net", "--all"], ["verify", "nett"], ["list", "--weights-root", "gone"]],
+    ids=" ".join,
+)
 def test_bad_input_is_one_line(
     words: list[str], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -344,3 +348,17 @@ def test_bad_input_is_one_line(
     assert out == ""
     assert err.startswith("spadebench: error: ")
     assert len(err.splitlines()) == 1
+
+
+@pytest.mark.usefixtures("declared")
+def test_files_are_listed_where_scoring_finds_them(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.delenv("SPADEBENCH_WEIGHTS", raising=False)
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    path = tmp_path / "cache" / "spadebench" / "weights" / "sub" / "net.pth"
+    path.parent.mkdir(parents=True)
+    path.write_bytes(CONTENT)
+    assert weights(monkeypatch, "list", "--json") == 0
+    listed = {of["name"]: of for of in json.loads(capsys.readouterr().out)}
+    assert listed["net"]["path"] == str(path)

@@ -5,6 +5,7 @@ The only command that downloads, and only when its `download` is called.
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -36,8 +37,8 @@ def list_files(weights_root: o.WeightsRoot = None, user_code: o.Import = None, a
     Example:
       spadebench weights list
     """
-    files = _chosen(None, user_code)
-    found = [_described(file, weights_root) for file in files]
+    files, root = _chosen(None, user_code), _root(weights_root)
+    found = [_described(file, root) for file in files]
     if as_json:
         o.print_json(found)
         return
@@ -93,8 +94,8 @@ def verify(
     Example:
       spadebench weights verify
     """
-    files = _chosen(chosen or None, user_code)
-    results = [result for file in files if (result := _verified(file, weights_root, bool(chosen)))]
+    files, root = _chosen(chosen or None, user_code), _root(weights_root)
+    results = [result for file in files if (result := _verified(file, root, bool(chosen)))]
     if as_json:
         o.print_json(results)
     else:
@@ -104,6 +105,15 @@ def verify(
             say("no weight file is at hand")
     if any(result["wrong"] for result in results):
         raise typer.Exit(2)
+
+
+def _root(given: Path | None) -> Path | None:
+    """The folder that scoring looks in first. Raises UserError where the user names one that is not there."""
+    from harness.data.roots import weights_root
+    from harness.weights import WEIGHTS_VARIABLE
+
+    # $SPADEBENCH_WEIGHTS may name a folder that the first download makes.
+    return None if given is None and os.environ.get(WEIGHTS_VARIABLE) else weights_root(given)
 
 
 def _chosen(chosen: list[str] | None, user_code: list[str] | None) -> list[WeightFile]:

@@ -1,4 +1,7 @@
-"""`multi-scale`: the suite's segmenter in the multi-scale mode of its own evaluation code."""
+"""`multi-scale`: the suite's segmenter in the multi-scale mode of its own evaluation code.
+
+On ADE20K that mode came with the later releases of UPerNet101, which are other weights than the paper's.
+"""
 
 from __future__ import annotations
 
