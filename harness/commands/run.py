@@ -83,7 +83,7 @@ def run(
     from harness.cells import load_suite
     from harness.evaluation.bench import open_bench
     from harness.evaluation.places import Places
-    from harness.launch.grid_plan import plan_grid
+    from harness.launch.grid_plan import checked_cells, plan_grid
     from harness.launch.opening import LaunchOptions, open_launcher
     from harness.launch.plan import How
     from harness.protocols.load import load_protocol
@@ -100,6 +100,7 @@ def run(
     for name in [first] if suite else chosen.suites:
         known = load_suite(name)
         sized = replace(chosen, set=o.with_budget(dict(chosen.set), budget, known, places))
+        cells = checked_cells(sized, known)
         asked = load_protocol(protocol, known)
         # Workers score on devices of their own, and a GPU of theirs is not this process's to fill.
         place = o.device_of(device) if runner is None or estimate else o.device_of("cpu")
@@ -118,7 +119,7 @@ def run(
             imports=tuple(str(Path(n).absolute()) if n.endswith(".py") else n for n in user_code or ()),
             command=tuple(sys.argv[1:]),
         )
-        plans.append(plan_grid(sized, known, bench, how))
+        plans.append(plan_grid(sized, known, bench, how, cells))
     if dry_run or estimate:
         _say_plans(plans, as_json, estimate)
         return

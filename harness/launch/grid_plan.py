@@ -99,11 +99,17 @@ class GridPlan:
         return found
 
 
-def plan_grid(grid: Grid, suite: Suite, bench: Bench, how: How) -> GridPlan:
-    """Plan a grid. Raises UserError for what no cell can be; nothing is written."""
+def checked_cells(grid: Grid, suite: Suite) -> list[Cell]:
+    """The cells of a grid. Raises UserError for what no cell can be, before any data are opened."""
     cells = grid_cells(grid, suite)
     for cell in rows_to_check(cells, len(grid.seeds)):
         check_cell(cell)
+    return cells
+
+
+def plan_grid(grid: Grid, suite: Suite, bench: Bench, how: How, cells: list[Cell] | None = None) -> GridPlan:
+    """Plan a grid; nothing is written. cells: its `checked_cells`, where they were made before the bench."""
+    cells = checked_cells(grid, suite) if cells is None else cells
     photos = [plan_photos(bench, how)] if grid.ceiling else []
     named = zip(plan(cells, bench, how), cell_names(grid, cells), strict=True)
     return GridPlan(grid, suite, bench, how, cells, [*(replace(spec, name=name) for spec, name in named), *photos])
