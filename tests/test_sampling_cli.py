@@ -180,7 +180,7 @@ def test_sampling_leaves_the_same_json_twice(run: Run, with_z: Path, plugin: Pat
     first = run(*words, "--json", "--to", tmp_path / "record.json")
     assert run(*words, "--json") == first == (tmp_path / "record.json").read_text(encoding="utf-8")
     record = json.loads(first)
-    assert record["protocol"]["signature"].startswith("suite:toyscapes_of_six split:val6@")
+    assert record["protocol"]["signature"].startswith("suite:toyscapes_of_six data:val6@")
     assert record["seeds"] == {"training": 0, "noise": 0}
     assert record["label_maps"] == ["val_00000", "val_00001", "val_00003", "val_00004"]
     assert record["diversity"]["features"][0]["samples"] > 0

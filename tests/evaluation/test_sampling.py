@@ -163,8 +163,10 @@ def test_a_segmenter_of_other_classes_is_refused_before_anything_is_generated(be
     source = GeneratorSource(Lit(bench), "lit", CPU)
     with pytest.raises(UserError, match="knows 9 classes, the data set has 12 scored"):
         study(finer, source, None, samples=2, label_maps=2)
+    reading = Reading(bench.segmenter, bench.signed.protocol)
+    plan = Plan({reading.key: reading}, [])
     with pytest.raises(UserError, match="knows 9 classes, the data set has 12 scored"):
-        one_pass(source, data, finer.encoding, bench.signed.protocol, bench.segmenter, [], CPU)
+        one_pass(source, data, finer.encoding, plan, Settings(CPU))
 
 
 def test_the_study_is_the_same_twice_and_at_any_batch_size(bench: Bench) -> None:

@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
+import harness.norm_check
 from harness.cli import app
-from harness.norm_check import template
 
 pytestmark = pytest.mark.system
 SUITE = """
@@ -37,7 +37,8 @@ def few():
 def test_a_norm_is_checked_trained_against_rivals_and_judged(tmp_path: Path) -> None:
     suite, norm, out = tmp_path / "toyscapes_trial_suite.py", tmp_path / "norm_of_trial.py", tmp_path / "out"
     suite.write_text(SUITE)
-    text = Path(template.__file__ or "").read_text(encoding="utf-8")
+    # Read and not imported: it registers its names.
+    text = Path(harness.norm_check.__file__).with_name("template.py").read_text(encoding="utf-8")
     norm.write_text(text.replace("my_norm", "norm_of_trial"))
     words = ["validate-norm", f"{norm}:MyNorm", "--suite", "toyscapes_trial", "--import", str(suite), "--against"]
     words += ["batch", "--seeds", "2", "--no-compile", "--repeats", "1", "--resamples", "1000", "--out", str(out)]
