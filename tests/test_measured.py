@@ -22,8 +22,13 @@ RECORDS = sorted(MEASURED.glob("*/records/*.json"))
 SHARE_OF_CEILING = 0.6
 
 
+def records_of(suite: str) -> list[Path]:
+    """Those of the suite's own length of training."""
+    return [path for path in RECORDS if path.parts[-3] == suite]
+
+
 def miou(suite: str, method: str) -> float:
-    found = [r for r in map(read_record, RECORDS) if (r["suite"], r["method"]) == (suite, method)]
+    found = [r for r in map(read_record, records_of(suite)) if (r["suite"], r["method"]) == (suite, method)]
     assert len(found) == 1
     return float(found[0]["scores"]["miou"])
 

@@ -134,7 +134,7 @@ def one_pass(job: Job, cached: bool = False) -> Found:
     loaded = open_weights(Path(job.checkpoint), job.suite, job.places)
     bench = job.bench()
     if cached and job.features is not None:
-        bench = replace(bench, _reference={job.features: FeatureStats.load(job.reference)})
+        bench.give_reference(job.features, FeatureStats.load(job.reference))
     if job.untrained:
         source, subject = generator_subject(loaded, bench, "untrained")
         subject = replace(subject, notes=("the generator is untrained, so the scores say nothing", *subject.notes[1:]))

@@ -15,7 +15,8 @@ from torch import Tensor, nn
 from ablations.grid import load_grid
 from harness.data.toyscapes import Toyscapes
 from harness.errors import UserError
-from harness.evaluation.bench import Bench, Nets, photos_id
+from harness.evaluation import bench as bench_module
+from harness.evaluation.bench import Bench, Nets, open_bench, photos_id
 from harness.evaluation.evaluate import Subject, evaluate, evaluate_all
 from harness.evaluation.one_pass import Plan, Reading, Settings, one_pass
 from harness.evaluation.places import Places
@@ -264,3 +265,12 @@ def test_all_pixels_void_or_none_right_is_a_number_or_an_error_and_never_silence
     record, confusion = evaluate(bench_of(segmenter=Bright(told=10**6)), Painted(), SUBJECT)
     assert (record.scores["miou"], record.scores["accuracy"]) == (0.0, 0.0)
     assert np.all(confusion.prediction == 9)
+
+
+def test_a_given_reference_is_taken_and_the_photos_are_not_described_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    bench = open_bench(small_suite(), Places(), CPU)
+    stats = bench.reference()["toyscapes"]
+    other = open_bench(small_suite(), Places(), CPU)
+    monkeypatch.setattr(bench_module, "reference_stats", lambda *_: pytest.fail("described again"))
+    other.give_reference("toyscapes", stats)
+    assert other.reference()["toyscapes"] is stats
