@@ -79,10 +79,7 @@ def evaluate(
     else:
         source = iterable_source(images, dataset, names, allow_partial)
     part = matched_part(dataset, source.names)
-    try:
-        chosen = pick_device(device)
-    except RuntimeError as error:
-        raise UserError(f"{error}".splitlines()[0], where=f"device {device}", mend="cpu always works") from error
+    chosen = pick_device(device)
     opened = open_benches(ask, part, places, chosen, lambda line: None)
     made = evaluate_all(opened.benches, source, Subject(method="images", title=title), Settings(chosen, batch))
     if out is not None:

@@ -14,6 +14,18 @@ class UserError(Exception):
         super().__init__(": ".join(part for part in (where, what) if part) + (f" ({mend})" if mend else ""))
 
 
+def first_line(error: BaseException) -> str:
+    """The first line of what an exception says, its kind where it says nothing."""
+    lines = [" ".join(line.split()) for line in str(error).splitlines() if line.strip()]
+    return lines[0] if lines else type(error).__name__
+
+
+def error_line(error: BaseException) -> str:
+    """An exception in one line: its kind, and the first line of what it says."""
+    kind, line = type(error).__name__, first_line(error)
+    return line if line == kind else f"{kind}: {line}"
+
+
 def did_you_mean(name: str, known: Iterable[str], most: int = 8) -> str:
     """Advice for a name that is not in `known`: the nearest names, else the first few known ones."""
     everything = sorted(known)

@@ -19,7 +19,7 @@ from torch.nn.utils.spectral_norm import SpectralNorm, remove_spectral_norm
 
 from harness import __version__
 from harness.data.base import Classes
-from harness.errors import UserError
+from harness.errors import UserError, first_line
 from harness.files import atomic_path
 from harness.labels import LabelMap, LabelSpec
 from harness.official_release import OFFICIAL, Released, origin
@@ -203,12 +203,8 @@ def _program(network: TensorsIn, size: tuple[int, int], where: str) -> Any:
         for node in program.model.graph.all_nodes():
             node.metadata_props.clear()  # the lines of code it came from, with this machine's paths
         return program
-    raise UserError(f"torch cannot export this generator to ONNX: {_first_line(last)}", where, _INSTEAD) from last
-
-
-def _first_line(error: Exception | None) -> str:
-    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-    return lines[0] if lines else type(error).__name__
+    assert last is not None
+    raise UserError(f"torch cannot export this generator to ONNX: {first_line(last)}", where, _INSTEAD) from last
 
 
 @contextmanager
@@ -230,7 +226,7 @@ def _checked(written: Path, inputs: dict[str, Tensor], image: Tensor, where: str
         try:
             difference = float((_run(written, inputs) - image).abs().max())
         except Exception as error:  # onnxruntime's own kinds share no base class of its own
-            raise UserError(f"onnxruntime cannot run it: {_first_line(error)}", where, _INSTEAD) from error
+            raise UserError(f"onnxruntime cannot run it: {first_line(error)}", where, _INSTEAD) from error
         if not difference <= RUNTIME_WITHIN:
             raise UserError(f"onnxruntime makes another image of it: they differ by {difference:.2g}", where, _INSTEAD)
     return Exported({value.name: _signature(value) for value in graph.input}, _signature(graph.output[0]), difference)

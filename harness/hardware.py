@@ -14,6 +14,10 @@ from typing import Any
 
 import torch
 
+from harness.errors import UserError, first_line
+
+_CPU = "cpu always works"
+
 _LIBRARIES = ("torch", "torchvision", "numpy", "scipy", "lightning-fabric", "mmengine", "pillow")
 
 
@@ -42,10 +46,18 @@ def peak_memory(device: torch.device) -> int:
 
 
 def pick_device(name: str | None) -> torch.device:
-    """The device asked for, else a GPU where there is one, else the CPU."""
-    if name is not None:
-        return torch.device(name)
-    return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    """The device asked for, else a GPU where there is one, else the CPU. Raises UserError for one that is not there."""
+    if name is None:
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    try:
+        device = torch.device(name)
+    except RuntimeError as error:
+        raise UserError(first_line(error), where=f"device {name}", mend=_CPU) from error
+    if device.type not in ("cpu", "cuda"):
+        raise UserError(f"devices of type {device.type} are not supported", where=f"device {name}", mend=_CPU)
+    if device.type == "cuda" and (device.index or 0) >= torch.cuda.device_count():
+        raise UserError(f"there are {torch.cuda.device_count()} GPUs", where=f"device {name}", mend=_CPU)
+    return device
 
 
 def describe(device: torch.device) -> dict[str, str | int]:

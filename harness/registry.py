@@ -9,11 +9,9 @@ an entry point in the group `spadebench.plugins`.
 from __future__ import annotations
 
 import importlib
-import importlib.util
 import inspect
 import pkgutil
 import sys
-import traceback
 from collections.abc import Mapping
 from importlib.metadata import entry_points
 from pathlib import Path
@@ -22,6 +20,7 @@ from typing import Any
 from mmengine.registry import Registry
 
 from harness.errors import UserError, did_you_mean
+from harness.user_code import run_file, told
 
 METHODS = Registry("method", scope="spadebench")
 GENERATORS = Registry("generator", scope="spadebench")
@@ -122,45 +121,25 @@ def import_plugin(name: str) -> None:
     there, or raises.
     """
     path = Path(name)
-    try:
-        if path.suffix == ".py":
-            if not path.is_file():
-                raise UserError("no such file", where=name, mend="--import takes a module name or a .py file")
-            module_name = path.stem
-            known = sys.modules.get(module_name)
-            if known is not None and getattr(known, "__file__", None) == str(path.resolve()):
-                return
-            if known is not None:
-                raise UserError(f"a module '{module_name}' is loaded already", where=name, mend="rename your file")
-            spec = importlib.util.spec_from_file_location(module_name, path.resolve())
-            assert spec is not None
-            assert spec.loader is not None
-            module = importlib.util.module_from_spec(spec)
-            sys.modules[module_name] = module
-            try:
-                spec.loader.exec_module(module)
-            except BaseException:
-                del sys.modules[module_name]  # half of a module is none: asked again, it must fail again
+    with told(f"--import {name}", path):
+        try:
+            if path.suffix == ".py":
+                _import_file(path)
+            else:
+                importlib.import_module(name)
+        except KeyError as error:
+            if "already registered" not in str(error):
                 raise
-        else:
-            importlib.import_module(name)
-    except (UserError, MemoryError):
-        raise
-    except ModuleNotFoundError as error:
-        raise UserError(
-            f"cannot import '{error.name}'", where=f"--import {name}", mend="install it, or run where it can be found"
-        ) from error
-    except Exception as error:  # it is code, and may raise anything
-        if isinstance(error, KeyError) and "already registered" in str(error):
             raise UserError(
                 str(error.args[0]), where=f"--import {name}", mend="register it under another name"
             ) from error
-        said = f"{type(error).__name__}: {error}"
-        raise UserError(f"this code does not load: {said}", where=name, mend=_last_line(error, path)) from error
 
 
-def _last_line(error: Exception, path: Path) -> str:
-    """The last line of a user's file that was run before an error, for people; empty where none is known."""
-    frames = traceback.extract_tb(error.__traceback__)
-    lines = [frame.lineno for frame in frames if Path(frame.filename).name == path.name]
-    return f"see line {lines[-1]}" if lines else ""
+def _import_file(path: Path) -> None:
+    if not path.is_file():
+        raise UserError("no such file", where=str(path), mend="--import takes a module name or a .py file")
+    known = sys.modules.get(path.stem)
+    if known is None:
+        run_file(path, path.stem)
+    elif getattr(known, "__file__", None) != str(path.resolve()):
+        raise UserError(f"a module '{path.stem}' is loaded already", where=str(path), mend="rename your file")

@@ -224,7 +224,7 @@ def test_a_dry_run_says_what_it_would_do_and_writes_nothing(place: Place, ask: A
         (("--segmenter", "py:{segmenter}:bright", "--random-weights"), "there is no 'bright' in it"),
         (("--photos",), "give one of --checkpoint FILE, --images FOLDER and --photos"),
         (("--batch", "0"), "--batch"),
-        (("--device", "gpu"), "--device gpu"),
+        (("--device", "gpu"), "device gpu: "),
     ],
 )
 def test_bad_words_get_one_line(words: tuple[str, ...], said: str, place: Place, ask: Ask, tmp_path: Path) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from harness.commands.progress import bar
+from harness.progress import bar
 
 if TYPE_CHECKING:
     from harness.launch.estimate import Estimate

@@ -10,9 +10,9 @@ from typing import Annotated
 import typer
 
 from harness.commands import options as o
-from harness.commands.progress import bar, say
 from harness.commands.scores import print_record, print_records
 from harness.errors import UserError
+from harness.progress import bar, say
 
 _MOST_LINES = 50  # of a set that is refused; of one that is scored, all that did not match are said
 

@@ -8,7 +8,7 @@ from typing import Annotated, Any
 import typer
 
 from harness.commands import options as o
-from harness.commands.progress import say
+from harness.progress import say
 
 
 def export(

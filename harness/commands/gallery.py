@@ -10,8 +10,8 @@ import typer
 
 from harness.commands import options as o
 from harness.commands.grids import chosen_grid
-from harness.commands.progress import say
 from harness.errors import UserError
+from harness.progress import say
 
 
 def gallery(

@@ -9,8 +9,8 @@ import typer
 
 from harness.commands import generate_styles
 from harness.commands import options as o
-from harness.commands.progress import bar, say
 from harness.errors import UserError
+from harness.progress import bar, say
 
 
 def generate(

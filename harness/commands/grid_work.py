@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import typer
 
-from harness.commands.progress import bar, say
+from harness.progress import bar, say
 
 if TYPE_CHECKING:
     from harness.launch.drive import Outcome

@@ -8,8 +8,8 @@ from typing import Annotated
 import typer
 
 from harness.commands import options as o
-from harness.commands.progress import bar, say
 from harness.errors import UserError
+from harness.progress import bar, say
 
 # Where the annotations of COCO lie beside the data set, with its archives unpacked there.
 _BESIDE = ("annotations/instances_{split}2017.json", "instances_{split}2017.json")

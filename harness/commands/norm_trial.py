@@ -13,8 +13,8 @@ import typer
 from ablations.grid import Grid, GridRow
 from harness.commands import options as o
 from harness.commands.grid_work import end, work
-from harness.commands.progress import say
 from harness.errors import UserError, did_you_mean
+from harness.progress import say
 
 if TYPE_CHECKING:
     from harness.launch.grid_plan import GridPlan

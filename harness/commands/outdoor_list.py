@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from harness.commands import options as o
-from harness.commands.progress import bar, say
 from harness.errors import UserError
+from harness.progress import bar, say
 
 if TYPE_CHECKING:
     from harness.data.outdoor import OutdoorList

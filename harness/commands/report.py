@@ -67,7 +67,7 @@ def report(
         command = fill_command(grid, name, out, given)
         tables.append(build_table(sized, name, records, mix=mix, protocol=protocol, command=command))
     if to is not None:
-        from harness.commands.progress import say
+        from harness.progress import say
 
         for table in tables:
             for kind, path in write_report(table, to, f"{loaded.name}-{table.suite}").items():

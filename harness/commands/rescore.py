@@ -11,8 +11,8 @@ from typing import Annotated, Any
 import typer
 
 from harness.commands import options as o
-from harness.commands.progress import say
 from harness.errors import UserError, did_you_mean
+from harness.progress import say
 
 
 def rescore(

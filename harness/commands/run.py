@@ -13,7 +13,7 @@ from harness.commands import cluster_options as c
 from harness.commands import options as o
 from harness.commands.grid_work import absolute, end, work
 from harness.commands.grids import chosen_grid, fill_command
-from harness.commands.progress import say
+from harness.progress import say
 
 if TYPE_CHECKING:
     from harness.launch.grid_plan import GridPlan

@@ -8,7 +8,7 @@ from typing import Annotated, Any
 import typer
 
 from harness.commands import options as o
-from harness.commands.progress import bar, say
+from harness.progress import bar, say
 
 
 def sampling(

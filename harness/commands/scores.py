@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from harness.commands.progress import say
+from harness.progress import say
 
 _DISTANCES = ("fid", "kid")
 

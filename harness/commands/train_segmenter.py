@@ -8,8 +8,8 @@ from typing import Annotated
 import typer
 
 from harness.commands import options as o
-from harness.commands.progress import bar, say
 from harness.errors import UserError
+from harness.progress import bar, say
 
 
 def train_segmenter(

@@ -10,8 +10,8 @@ import typer
 
 from harness.commands import cluster_options as c
 from harness.commands import options as o
-from harness.commands.progress import bar, say
 from harness.errors import UserError
+from harness.progress import bar, say
 
 if TYPE_CHECKING:
     from rich.console import Console

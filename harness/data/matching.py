@@ -95,7 +95,7 @@ class SampleNames:
 
     def __init__(self, samples: Sequence[str], key: SampleKey | None = None) -> None:
         self._rules = _rules(key)
-        self._samples = [_grouped(samples, of_sample) for _, of_sample in self._rules]
+        self._samples = [_grouped(samples, map(of_sample, samples)) for _, of_sample in self._rules]
 
     def find(self, name: str) -> str | None:
         """The sample of a file name, None where there is none or more than one."""
@@ -115,8 +115,8 @@ def match_names(files: Iterable[str], samples: Sequence[str], key: SampleKey | N
     ambiguous: dict[str, tuple[str, ...]] = {}
     open_files, open_samples = files, list(samples)
     for of_file, of_sample in _rules(key, _below(list(stems.values())), _below(samples)):
-        found = _grouped(open_files, lambda file, of_file=of_file: of_file(stems[file]))  # type: ignore[misc]
-        for name, group in _grouped(open_samples, of_sample).items():
+        found = _grouped(open_files, [of_file(stems[file]) for file in open_files])
+        for name, group in _grouped(open_samples, map(of_sample, open_samples)).items():
             candidates = found.get(name, [])
             if len(candidates) == 1 and len(group) == 1:
                 matched[group[0]] = candidates[0]
@@ -222,10 +222,11 @@ def _below(names: Sequence[str]) -> Callable[[str], str]:
     return lambda name: name.lstrip("/").removeprefix(start)
 
 
-def _grouped(names: Iterable[str], key: Callable[[str], str]) -> dict[str, list[str]]:
+def _grouped(names: Iterable[str], keys: Iterable[str]) -> dict[str, list[str]]:
+    """Names by their keys, which come in the same order."""
     groups: dict[str, list[str]] = {}
-    for name in names:
-        groups.setdefault(key(name), []).append(name)
+    for name, key in zip(names, keys, strict=True):
+        groups.setdefault(key, []).append(name)
     return groups
 
 

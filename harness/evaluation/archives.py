@@ -26,6 +26,7 @@ from PIL import Image
 from harness.data.matching import is_wanted
 from harness.errors import UserError
 
+# What zipfile and tarfile raise for a broken, encrypted or unknown kind of archive: no base class covers them.
 _BROKEN = (OSError, EOFError, RuntimeError, NotImplementedError, zipfile.BadZipFile, tarfile.TarError, zlib.error)
 HELD_IN_MEMORY = 256 << 20
 # Photos hardly become smaller: what unpacks to so many times its size is no archive of images.

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import TypeVar
 
 import torch
 
@@ -25,6 +26,7 @@ from harness.segmenters.opening import open_segmenter
 from harness.suites.base import Suite
 
 Say = Callable[[str], None]
+Net = TypeVar("Net")
 RANDOM = "random"
 # Always this many photos at a time, so that a cached reference is the one that would be computed.
 REFERENCE_BATCH = 8
@@ -46,33 +48,25 @@ class Nets:
 
     def segmenter(self, spec: str) -> Segmenter:
         """The segmenter; raises UserError where it cannot be had."""
-        if spec not in self._segmenters:
-            folder = weights_root(self.places.weights)
-            try:
-                self._segmenters[spec] = open_segmenter(spec, folder, self.device)
-            except UserError as error:
-                if not self.random_weights:
-                    raise
-                try:
-                    self._segmenters[spec] = open_segmenter(spec, folder, self.device, random_weights=True)
-                except UserError:
-                    raise error from None
-        return self._segmenters[spec]
+        return self._opened(self._segmenters, spec, open_segmenter)
 
     def feature_net(self, name: str) -> FeatureNet:
         """The feature net; raises UserError where it cannot be had."""
-        if name not in self._features:
+        return self._opened(self._features, name, open_feature_net)
+
+    def _opened(self, known: dict[str, Net], name: str, opening: Callable[..., Net]) -> Net:
+        if name not in known:
             folder = weights_root(self.places.weights)
             try:
-                self._features[name] = open_feature_net(name, folder, self.device)
+                known[name] = opening(name, folder, self.device)
             except UserError as error:
                 if not self.random_weights:
                     raise
                 try:
-                    self._features[name] = open_feature_net(name, folder, self.device, random_weights=True)
+                    known[name] = opening(name, folder, self.device, random_weights=True)
                 except UserError:
                     raise error from None
-        return self._features[name]
+        return known[name]
 
 
 @dataclass

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import shlex
 import sys
 from collections.abc import Iterator, Sequence
@@ -189,15 +188,6 @@ def exact_arithmetic() -> Iterator[None]:
         yield
     finally:
         torch.backends.cuda.matmul.allow_tf32, torch.backends.cudnn.allow_tf32 = matmul, cudnn
-
-
-def state_hash(state: dict[str, torch.Tensor]) -> str:
-    """First 12 hex digits of a hash over names and values of a state dict."""
-    total = hashlib.sha256()
-    for name in sorted(state):
-        tensor = state[name].detach().cpu().contiguous()
-        total.update(f"{name} {tuple(tensor.shape)} {tensor.dtype}".encode() + tensor.numpy().tobytes())
-    return total.hexdigest()[:12]
 
 
 def _flags(bench: Bench, subject: Subject) -> list[str]:

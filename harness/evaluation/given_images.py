@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import struct
 import zlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from io import BytesIO
 from pathlib import Path
@@ -23,7 +23,7 @@ from harness.data.base import DataSet
 from harness.data.loading import ScoreBatch
 from harness.data.matching import Matching, check_matching, find_files, match_names
 from harness.errors import UserError
-from harness.evaluation.archives import Archive, open_archive
+from harness.evaluation.archives import open_archive
 
 T = TypeVar("T")
 
@@ -32,81 +32,66 @@ _BROKEN = (OSError, SyntaxError, ValueError, EOFError, IndexError, struct.error,
 
 
 @dataclass
-class FolderSource:
-    """The images of a folder. files: sample -> file. matching: what did not match, in a partial set.
+class FileSource:
+    """Images in files, of a folder or in an archive. kind: `folder` or `archive`.
 
-    names: the samples that have an image, in the data set's order.
+    places: sample -> where its file is, as `read` takes it; its keys are in the data set's order. where: how a
+    place is told to people. matching: what did not match, in a partial set.
     """
 
-    files: dict[str, Path]
+    kind: str
     id: str
+    places: Mapping[str, Any]
+    read: Callable[[Any], bytes]
+    where: Callable[[Any], str]
     matching: Matching
-    kind: str = "folder"
 
     @property
     def names(self) -> tuple[str, ...]:
-        return tuple(self.files)
+        """The samples that have an image."""
+        return tuple(self.places)
 
     def images(self, batch: ScoreBatch) -> list[NDArray[np.uint8]]:
         """(H, W, 3) uint8 RGB, at the images' own sizes. Raises UserError naming a file that is no image."""
-        return [decoded(_bytes(self.files[name]), str(self.files[name])) for name in batch.names]
+        places = [self.places[name] for name in batch.names]
+        return [decoded(self.read(place), self.where(place)) for place in places]
 
     def describe(self) -> dict[str, Any]:
         return {"kind": self.kind, "id": self.id, **_counts(self.matching)}
 
 
-@dataclass
-class ArchiveSource:
-    """The images of a zip or tar file, read in place; else as FolderSource. members: sample -> name in the archive."""
-
-    path: Path
-    archive: Archive
-    members: dict[str, str]
-    id: str
-    matching: Matching
-    kind: str = "archive"
-
-    @property
-    def names(self) -> tuple[str, ...]:
-        return tuple(self.members)
-
-    def images(self, batch: ScoreBatch) -> list[NDArray[np.uint8]]:
-        """(H, W, 3) uint8 RGB, at the images' own sizes. Raises UserError naming a member that is no image."""
-        members = [self.members[name] for name in batch.names]
-        return [decoded(self.archive.read(member), f"{self.path}:{member}") for member in members]
-
-    def describe(self) -> dict[str, Any]:
-        return {"kind": self.kind, "id": self.id, **_counts(self.matching)}
-
-
-def given_source(path: Path, dataset: DataSet, allow_partial: bool = False) -> FolderSource | ArchiveSource:
+def given_source(path: Path, dataset: DataSet, allow_partial: bool = False) -> FileSource:
     """The images of a folder or an archive, whichever `path` is; arguments and errors as `folder_source` has them."""
-    return (
-        folder_source(path, dataset, allow_partial) if path.is_dir() else archive_source(path, dataset, allow_partial)
-    )
+    opening = folder_source if path.is_dir() else archive_source
+    return opening(path, dataset, allow_partial)
 
 
-def folder_source(folder: Path, dataset: DataSet, allow_partial: bool = False) -> FolderSource:
+def folder_source(folder: Path, dataset: DataSet, allow_partial: bool = False) -> FileSource:
     """The images in and below a folder, matched to the samples by name (harness.data.matching).
 
     allow_partial: samples without an image and images without a sample may be; score over
     `Subset(dataset, source.names)`. Raises UnmatchedError, which has the whole lists, otherwise.
     """
     files = find_files(folder, "image")
-    matching = match_names(files, dataset.names, getattr(dataset, "sample_key", None))
-    check_matching(matching, folder, allow_partial)
+    matching = _matched(files, dataset, folder, allow_partial)
     chosen = {name: files[file] for name, file in matching.matched.items()}
-    return FolderSource(chosen, content_id(chosen, _bytes), matching)
+    return FileSource("folder", content_id(chosen, _bytes), chosen, _bytes, str, matching)
 
 
-def archive_source(path: Path, dataset: DataSet, allow_partial: bool = False) -> ArchiveSource:
+def archive_source(path: Path, dataset: DataSet, allow_partial: bool = False) -> FileSource:
     """The images of a zip or tar (gz, xz), matched as those of a folder. Arguments and errors as `folder_source`."""
     archive = open_archive(path)
     if not archive.names:
         raise UserError("this archive holds no images", where=str(path))
-    matching = match_names(archive.names, dataset.names, getattr(dataset, "sample_key", None))
-    check_matching(matching, path, allow_partial)
-    return ArchiveSource(path, archive, matching.matched, content_id(matching.matched, archive.read), matching)
+    matching = _matched(archive.names, dataset, path, allow_partial)
+    chosen, read = matching.matched, archive.read
+    return FileSource("archive", content_id(chosen, read), chosen, read, lambda member: f"{path}:{member}", matching)
+
+
+def _matched(files: Iterable[str], dataset: DataSet, where: Path, allow_partial: bool) -> Matching:
+    matching = match_names(files, dataset.names, getattr(dataset, "sample_key", None))
+    check_matching(matching, where, allow_partial)
+    return matching
 
 
 def content_id(chosen: dict[str, T], read: Callable[[T], bytes]) -> str:

@@ -33,14 +33,21 @@ class IterableSource:
 
     names: the samples that have an image, in the data set's order. id: "" until every image was taken,
     then a hash over names and pixels. A pass over all samples comes to that by itself; after a pass over
-    a part of them call `finish`.
+    a part of them call `finish`. take: a sample's image. check_end: raises UserError where there are more
+    images than samples.
     """
 
     kind = "images"
 
-    def __init__(self, names: Sequence[str]) -> None:
+    def __init__(
+        self,
+        names: Sequence[str],
+        take: Callable[[str], NDArray[np.uint8]],
+        check_end: Callable[[], None] = lambda: None,
+    ) -> None:
         self.names = tuple(names)
         self.id = ""
+        self._take, self._check_end = take, check_end
         self._digests: dict[str, bytes] = {}
 
     def images(self, batch: ScoreBatch) -> list[NDArray[np.uint8]]:
@@ -67,43 +74,30 @@ class IterableSource:
         return {"kind": self.kind, "id": self.id, "images": len(self.names)}
 
     def _taken(self, name: str) -> NDArray[np.uint8]:
-        image = self._image(name)
+        image = self._take(name)
         digest = hashlib.sha256(f"{image.shape}".encode() + image.tobytes()).digest()
         if self._digests.setdefault(name, digest) != digest:
             raise UserError(f"the image of '{name}' is another one the second time", where=_WHERE, mend="keep them")
         return image
 
-    def _image(self, name: str) -> NDArray[np.uint8]:
-        raise NotImplementedError
 
-    def _check_end(self) -> None:
-        """Raise UserError where there are more images than samples."""
-
-
-class MappingSource(IterableSource):
-    """Images of a mapping, each looked up when its turn comes. keys: sample -> key, in the data set's order."""
-
-    def __init__(self, given: Mapping[str, Any], keys: Mapping[str, str]) -> None:
-        super().__init__(list(keys))
-        self._mapping, self._keys = given, keys
-
-    def _image(self, name: str) -> NDArray[np.uint8]:
-        return as_image(self._mapping[self._keys[name]], f"{_WHERE}: {name}")
-
-
-class StreamSource(IterableSource):
+class _Stream:
     """Images of an iterable. One that comes before its turn waits in memory.
 
-    sample_of: the sample of a name, for (name, image) pairs. once: the iterable can be gone through a
-    single time, so that no image can be asked for again.
+    names: the samples. sample_of: the sample of a name, for (name, image) pairs. once: the iterable can be
+    gone through a single time, so that no image can be asked for again.
     """
 
     def __init__(
         self, given: Iterable[Any], names: Sequence[str], sample_of: Callable[[str], str | None], once: bool
     ) -> None:
-        super().__init__(names)
+        self.names = tuple(names)
         self._iterable, self._sample_of, self._once = given, sample_of, once
         self._restart()
+
+    def source(self) -> IterableSource:
+        """The source that these images are."""
+        return IterableSource(self.names, self.take, self.check_end)
 
     def _restart(self) -> None:
         self._stream: Iterator[Any] = iter(self._iterable)
@@ -111,7 +105,8 @@ class StreamSource(IterableSource):
         self._drawn: set[str] = set()
         self._waiting: dict[str, NDArray[np.uint8]] = {}
 
-    def _image(self, name: str) -> NDArray[np.uint8]:
+    def take(self, name: str) -> NDArray[np.uint8]:
+        """The image of a sample."""
         if name in self._drawn and name not in self._waiting:
             if self._once:
                 raise UserError(
@@ -151,7 +146,8 @@ class StreamSource(IterableSource):
             raise UserError(f"no sample for '{given[0]}'", where=_WHERE, mend="name each image after its sample")
         return sample, given[1]
 
-    def _check_end(self) -> None:
+    def check_end(self) -> None:
+        """Raise UserError where there are more images than samples."""
         if len(self._drawn) == len(self.names) and next(self._stream, _END) is not _END:
             raise UserError(f"there are more images than the {len(self.names)} samples", where=_WHERE)
 
@@ -193,21 +189,21 @@ def iterable_source(
     if isinstance(images, Mapping):
         if names is not None:
             raise UserError("a mapping has its names, give no others", where=_WHERE)
-        return MappingSource(images, _matched(list(images), dataset, allow_partial))
+        keys = _matched(list(images), dataset, allow_partial)
+        return IterableSource(list(keys), lambda name: as_image(images[keys[name]], f"{_WHERE}: {name}"))
     once = iter(images) is images
     if names is not None:
         matched = _matched(names, dataset, allow_partial)
         samples = {name: sample for sample, name in matched.items()}
-        return StreamSource(_Named(images, names, samples), list(matched), lambda sample: sample, once)
+        return _Stream(_Named(images, names, samples), list(matched), lambda sample: sample, once).source()
     if allow_partial:
         raise UserError(
             "which samples have an image cannot be known beforehand",
             where=_WHERE,
             mend="give a mapping, or names, to score a part",
         )
-    return StreamSource(
-        images, dataset.names, SampleNames(dataset.names, getattr(dataset, "sample_key", None)).find, once
-    )
+    find = SampleNames(dataset.names, getattr(dataset, "sample_key", None)).find
+    return _Stream(images, dataset.names, find, once).source()
 
 
 def as_image(value: Any, where: str) -> NDArray[np.uint8]:

@@ -18,14 +18,13 @@ from torch import Tensor, nn
 
 from harness.data.loading import ScoreBatch
 from harness.errors import UserError
-from harness.evaluation.given_images import ArchiveSource, FolderSource, archive_source, folder_source, given_source
+from harness.evaluation.given_images import FileSource, archive_source, folder_source, given_source
 from harness.evaluation.iterables import IterableSource, iterable_source
 from harness.seeding import mixed_seed
 from harness.training.networks import z_dim_of
 
 __all__ = [
-    "ArchiveSource",
-    "FolderSource",
+    "FileSource",
     "GeneratorSource",
     "ImageSource",
     "IterableSource",

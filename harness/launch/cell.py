@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import os
 import socket
-from collections.abc import Callable
-from contextlib import nullcontext
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -226,28 +226,26 @@ def make_fabric(device: torch.device, precision: str) -> Fabric:
     return fabric
 
 
-class only_process:  # noqa: N801  # reads as a statement: with only_process(folder, say)
-    """Hold a cell's folder while training in it; wait, and say so, while another process does."""
+@contextmanager
+def only_process(folder: Path, say: Callable[[str], None]) -> Iterator[None]:
+    """Hold a cell's folder while training in it; wait, and say so, while another process does.
 
-    def __init__(self, folder: Path, say: Callable[[str], None]) -> None:
-        self._lock = FileLock(folder / "training.lock")
-        self._owner = folder / "training.owner"
-        self._say = say
-
-    def __enter__(self) -> None:
+    A worker holds its cell by a `Claim` as well (claims.py), which does not wait and tells `status` how far it is;
+    this lock is the one that `spadebench train` and all workers share.
+    """
+    lock, owner = FileLock(folder / "training.lock"), folder / "training.owner"
+    try:
+        lock.acquire(timeout=0)
+    except Timeout:
         try:
-            self._lock.acquire(timeout=0)
-        except Timeout:
-            self._say(f"waiting: {self._who()} is training this cell")
-            self._lock.acquire()
-        write_text(self._owner, f"process {os.getpid()} on {socket.gethostname()}\n")
-
-    def _who(self) -> str:
-        try:
-            return self._owner.read_text(encoding="utf-8").strip()
+            who = owner.read_text(encoding="utf-8").strip()
         except OSError:
-            return "another process"  # which has just begun or ended
-
-    def __exit__(self, *error: object) -> None:
-        self._owner.unlink(missing_ok=True)
-        self._lock.release()
+            who = "another process"  # which has just begun or ended
+        say(f"waiting: {who} is training this cell")
+        lock.acquire()
+    try:
+        write_text(owner, f"process {os.getpid()} on {socket.gethostname()}\n")
+        yield
+    finally:
+        owner.unlink(missing_ok=True)
+        lock.release()

@@ -19,7 +19,7 @@ import torch
 
 from harness.cells import Cell
 from harness.code_version import code_version
-from harness.errors import UserError
+from harness.errors import UserError, first_line
 from harness.files import write_json
 from harness.records import Store
 
@@ -125,10 +125,10 @@ def with_less(
     while True:
         try:
             return attempt(state)
-        except Exception as error:
+        except Exception as error:  # allocators raise many kinds; what is none of theirs goes on
             if not is_out_of_memory(error):
                 raise
-            words = (str(error) or type(error).__name__).splitlines()[0]
+            words = first_line(error)
             following = less(state)
             if following is None:
                 raise UserError(f"out of memory with one image at a time: {words}", mend=_MEND) from error

@@ -44,7 +44,7 @@ class SlurmLauncher:
         files_every: float = _FILES_EVERY,
     ) -> None:
         try:
-            import submitit.slurm.slurm  # noqa: F401
+            import submitit.slurm.slurm  # noqa: F401  only whether it is there
         except ModuleNotFoundError as error:
             raise UserError(
                 "needs the extra 'slurm'", where="--launcher slurm", mend="pip install 'spadebench[slurm]'"

@@ -66,9 +66,9 @@ def work(spec: CellSpec, prepare: Callable[[], Ready], bars: Bars, say: Callable
                 store.forget_failure(spec.record)
             try:
                 _train_and_score(spec, prepare(), store, claim, bars, say)
-            except Exception as error:
-                if isinstance(error, Interrupted):
-                    raise
+            except Interrupted:
+                raise
+            except Exception as error:  # whatever it is: it goes into the cell's record, and the rest goes on
                 _leave(spec, store, error, say)
                 return FAILED
     except Busy:

@@ -39,18 +39,18 @@ def main(words: list[str]) -> int:
     except KeyboardInterrupt:
         print("stopped; the next run goes on from the last checkpoint", file=sys.stderr)
         return STOPPED
-    except Exception:
+    except Exception:  # what no record could be left of; the log has it
         traceback.print_exc()
         return UNUSABLE
 
 
 def run(spec: CellSpec) -> int:
     """Train and score the cell of a spec in this process; returns the exit code."""
-    from harness.commands.progress import bar, say
     from harness.launch.prepare import prepare
     from harness.launch.work import BUSY as BUSY_CELL
     from harness.launch.work import DONE as DONE_CELL
     from harness.launch.work import stoppable, work
+    from harness.progress import bar, say
     from harness.training.interrupt import Interrupted
 
     with stoppable():

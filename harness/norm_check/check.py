@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 import torch
 
 from harness.cells import load_suite, resolve
-from harness.errors import UserError
+from harness.errors import UserError, error_line
 from harness.evaluation.places import Places
 from harness.hardware import describe
 from harness.labels import LabelSpec
@@ -17,7 +17,7 @@ from harness.launch.beforehand import suite_classes
 from harness.norm_check.contract import check_contract
 from harness.norm_check.cost import METHOD, NormCost, norm_cost, rounds
 from harness.norm_check.keeps import Kept, what_is_kept
-from harness.norm_check.layers import open_norm, said
+from harness.norm_check.layers import open_norm
 from harness.norm_check.points import Point
 from harness.norm_check.reductions import Reduction, reductions
 from harness.suites.base import Suite
@@ -25,7 +25,7 @@ from harness.training.loop import suite_encoding
 
 # Beside the norm, what the probe reads behind these.
 COMPARED = ("spade", "batch", "instance")
-# (done, total, {}), as a bar of harness/commands/progress.py takes it.
+# (done, total, {}), as a bar of harness/progress.py takes it.
 Progress = Callable[[int, int, Mapping[str, float]], None]
 _Found = TypeVar("_Found")
 
@@ -108,7 +108,7 @@ def check_norm(
         except UserError as error:
             left_out[name] = str(error)
         except Exception as error:  # the layer is a user's code
-            left_out[name] = said(error)
+            left_out[name] = error_line(error)
         return None
 
     def read() -> dict[str, tuple[Kept, ...]]:

@@ -129,9 +129,3 @@ def _registered(found: Any, name: str, spec: str) -> str:
         raise UserError(f"a norm '{called}' is registered already", where=spec, mend="rename yours")
     NORMS.register_module(name=called, module=found)
     return called
-
-
-def said(error: BaseException) -> str:
-    """An exception in one line."""
-    text = str(error).strip()
-    return f"{type(error).__name__}: {text.splitlines()[0]}" if text else type(error).__name__

@@ -9,7 +9,7 @@ from typing import Any, Literal
 import torch
 from torch import Tensor
 
-from harness.norm_check.layers import said
+from harness.errors import error_line
 
 Outcome = Literal["ok", "failed", "skipped"]
 
@@ -79,7 +79,7 @@ def tried(name: str, asks: str, check: Callable[[], None]) -> Point:
     except BrokenPointError as broken:
         return Point(name, asks, "failed", broken.what, broken.tensor)
     except Exception as error:  # the layer is a user's code
-        return Point(name, asks, "failed", said(error))
+        return Point(name, asks, "failed", error_line(error))
     return Point(name, asks, "ok")
 
 

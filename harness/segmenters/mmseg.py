@@ -15,7 +15,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from harness.errors import UserError
+from harness.errors import UserError, first_line
 from harness.weights import load_state, short_digest
 
 
@@ -69,7 +69,7 @@ def mmseg_segmenter(config: Path, checkpoint: Path | None, device: torch.device 
         try:
             net = MODELS.build(model)
         except Exception as error:  # whatever the constructors of its parts raise
-            raise UserError(f"cannot build the net: {_first_line(error)}", where=str(config)) from error
+            raise UserError(f"cannot build the net: {first_line(error)}", where=str(config)) from error
     if not isinstance(net, BaseSegmentor):
         raise UserError(f"its model is a {type(net).__name__}, no segmentor", where=str(config))
     if checkpoint is not None:
@@ -98,7 +98,7 @@ def require_mmseg() -> None:
         import mmseg.models  # noqa: F401  also registers the nets
     except (ImportError, AssertionError) as error:  # mmseg asserts the version of mmcv
         raise UserError(
-            f"mmsegmentation does not import: {_first_line(error)}", mend='pip install "spadebench[mmseg]"'
+            f"mmsegmentation does not import: {first_line(error)}", mend='pip install "spadebench[mmseg]"'
         ) from error
 
 
@@ -111,7 +111,7 @@ def _model_config(path: Path) -> tuple[Any, str]:
     try:
         config = Config.fromfile(path)
     except Exception as error:  # a config is code, and may raise anything
-        raise UserError(f"this config does not load: {_first_line(error)}", where=str(path)) from error
+        raise UserError(f"this config does not load: {first_line(error)}", where=str(path)) from error
     model = config.get("model")
     if not hasattr(model, "to_dict"):
         raise UserError("this config has no `model`", where=str(path), mend="name a config of a whole net")
@@ -141,7 +141,7 @@ def _load(net: nn.Module, checkpoint: Path) -> None:
         try:
             state: dict[str, Any] = dict(load_file(checkpoint))
         except SafetensorError as error:
-            raise UserError(f"cannot read: {_first_line(error)}", where=str(checkpoint)) from error
+            raise UserError(f"cannot read: {first_line(error)}", where=str(checkpoint)) from error
     else:
         loaded = load_state(checkpoint)
         inner = loaded.get("state_dict", loaded)
@@ -167,8 +167,3 @@ def _digest_state(net: nn.Module) -> str:
     for key, value in sorted(net.state_dict().items()):
         total.update(key.encode() + b"\0" + value.cpu().numpy().tobytes())
     return total.hexdigest()[:8]
-
-
-def _first_line(error: BaseException) -> str:
-    text = str(error).strip()
-    return " ".join(text.splitlines()[0].split()) if text else type(error).__name__

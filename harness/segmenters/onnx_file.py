@@ -25,7 +25,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from harness.errors import UserError, did_you_mean
+from harness.errors import UserError, did_you_mean, first_line
 from harness.segmenters.resnet import normaliser
 
 NEEDED = ("mean", "std", "scale", "order")
@@ -81,7 +81,7 @@ class OnnxSegmenter:
         except Exception as error:  # onnxruntime's errors have no base of their own
             h, w = x.shape[-2:]
             raise UserError(
-                f"the graph fails on an image of {w}x{h}: {_first_line(error)}", where=self._where
+                f"the graph fails on an image of {w}x{h}: {first_line(error)}", where=self._where
             ) from error
         output = torch.from_numpy(np.asarray(found)).to(self.device)
         if output.is_floating_point() and output.dim() == 4 and output.shape[1] >= max(2, self.classes):
@@ -131,7 +131,7 @@ def onnx_segmenter(path: Path, device: torch.device | str = "cpu") -> OnnxSegmen
         onnx.checker.check_model(str(path))
         session = onnxruntime.InferenceSession(path, _options(), providers=_providers(device))
     except Exception as error:  # each of the three has errors of its own
-        raise UserError(f"this is no ONNX file that runs: {_first_line(error)}", where=str(path)) from error
+        raise UserError(f"this is no ONNX file that runs: {first_line(error)}", where=str(path)) from error
     weights = _digest([path, *_kept_outside(model, path)])
     beside = path.with_name(f"{path.name}.json")
     if beside.is_file():
@@ -185,7 +185,7 @@ def _read(path: Path) -> dict[str, Any]:
     try:
         values = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
-        raise UserError(f"not readable as JSON: {_first_line(error)}", where=str(path)) from error
+        raise UserError(f"not readable as JSON: {first_line(error)}", where=str(path)) from error
     if not isinstance(values, dict):
         raise UserError("not a JSON object", where=str(path))
     return values
@@ -271,8 +271,3 @@ def _providers(device: torch.device | str) -> list[Any]:
     if target.type == "cuda" and "CUDAExecutionProvider" in onnxruntime.get_available_providers():
         return [("CUDAExecutionProvider", {"device_id": target.index or 0}), "CPUExecutionProvider"]
     return ["CPUExecutionProvider"]
-
-
-def _first_line(error: BaseException) -> str:
-    text = str(error).strip()
-    return " ".join(text.splitlines()[0].split()) if text else type(error).__name__

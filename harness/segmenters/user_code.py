@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import hashlib
 import importlib
-import importlib.util
 import inspect
 import sys
 from collections.abc import Callable
@@ -20,6 +19,7 @@ import torch
 from torch import Tensor, nn
 
 from harness.errors import UserError, did_you_mean
+from harness.user_code import run_file, told
 from harness.weights import short_digest
 
 
@@ -112,45 +112,24 @@ def _made(factory: Any, where: str, weights_root: Path | None, device: torch.dev
 
 def _load(source: str) -> tuple[ModuleType, Path]:
     """The module of a .py file or a dotted name, and its source file."""
-    try:
-        if source.endswith(".py"):
-            return _load_file(Path(source)), Path(source)
-        module = importlib.import_module(source)
-    except UserError:
-        raise
-    except ModuleNotFoundError as error:
-        raise UserError(
-            f"cannot import '{error.name}'", where=f"py:{source}", mend="install it, or run where it can be found"
-        ) from error
-    except Exception as error:  # it is code, and may raise anything
-        text = str(error).strip()
-        said = f"{type(error).__name__}: {text.splitlines()[0]}" if text else type(error).__name__
-        raise UserError(f"this code does not load: {said}", where=f"py:{source}") from error
+    path = Path(source)
+    with told(f"py:{source}", path):
+        module = _of_file(path) if source.endswith(".py") else importlib.import_module(source)
+    if source.endswith(".py"):
+        return module, path
     file = getattr(module, "__file__", None)
     if file is None or not file.endswith(".py"):
         raise UserError("this module has no source file, which is its identity", where=f"py:{source}")
     return module, Path(file)
 
 
-def _load_file(path: Path) -> ModuleType:
+def _of_file(path: Path) -> ModuleType:
     """The module of a file, loaded anew when its content has changed since."""
     if not path.is_file():
         raise UserError("no such file", where=str(path), mend="give py:FILE.py:NAME or py:MODULE:NAME")
     digest = hashlib.sha256(path.read_bytes() + str(path.resolve()).encode()).hexdigest()[:16]
     name = f"spadebench_user_{path.stem}_{digest}"
-    if name in sys.modules:
-        return sys.modules[name]
-    spec = importlib.util.spec_from_file_location(name, path.resolve())
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[name] = module
-    try:
-        spec.loader.exec_module(module)
-    except BaseException:
-        del sys.modules[name]
-        raise
-    return module
+    return sys.modules.get(name) or run_file(path, name)
 
 
 def _word(text: str) -> str:

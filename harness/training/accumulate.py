@@ -6,8 +6,9 @@ training is another cell than one by whole batches (harness/launch/out_of_memory
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import partial
-from typing import Any, Protocol
+from typing import Any
 
 import torch
 from lightning_fabric import Fabric
@@ -28,21 +29,8 @@ from harness.training.update import _noises, update
 _SUMMED = ("kld",)
 
 
-class Update(Protocol):
-    """One step of all networks, as harness.training.update.update."""
-
-    def __call__(
-        self,
-        networks: Networks,
-        fabric: Fabric,
-        g_optimiser: Any,
-        d_optimiser: Any,
-        labels: LabelMap,
-        photos: Tensor,
-        config: dict[str, Any],
-        iteration: int,
-        perceptual_net: PerceptualNet | None,
-    ) -> dict[str, Tensor]: ...
+# One step of all networks, called as harness.training.update.update.
+Update = Callable[..., dict[str, Tensor]]
 
 
 def update_of(config: dict[str, Any]) -> Update:

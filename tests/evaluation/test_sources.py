@@ -30,7 +30,7 @@ def test_noise_of_an_image_depends_on_its_name_and_the_seed_alone() -> None:
 def test_a_folder_is_matched_by_name_whatever_the_ending(tmp_path: Path) -> None:
     write(tmp_path, "b.PNG", "deep/er/a.jpg")
     found = folder_source(tmp_path, Names("a", "b"))  # type: ignore[arg-type]
-    assert [p.name for p in found.files.values()] == ["a.jpg", "b.PNG"]
+    assert [p.name for p in found.places.values()] == ["a.jpg", "b.PNG"]
     assert found.names == ("a", "b")
     assert found.describe() == {"kind": "folder", "id": found.id, "images": 2}
     assert [i[0, 0, 0] for i in found.images(batch("b", "a"))] == [len("b.PNG"), len("deep/er/a.jpg")]
