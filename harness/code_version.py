@@ -13,6 +13,7 @@ import sys
 import time
 import tokenize
 from collections.abc import Iterable
+from importlib.machinery import ModuleSpec, PathFinder
 from pathlib import Path
 
 _IGNORED = {tokenize.COMMENT, tokenize.NL, tokenize.ENDMARKER}
@@ -108,12 +109,22 @@ def _file(name: str) -> Path | None:
     if module is not None:
         found = getattr(module, "__file__", None)
     else:
-        try:
-            spec = importlib.util.find_spec(name)
-        except (ImportError, ValueError):
-            return None
+        spec = _spec(name)
         found = spec.origin if spec is not None else None
     return Path(found) if found and found.endswith(".py") else None
+
+
+def _spec(name: str) -> ModuleSpec | None:
+    """Where a module is, found without importing what is above it: `a.b.c` may be a function of the module a.b."""
+    parent = name.rpartition(".")[0]
+    try:
+        if not parent:
+            return importlib.util.find_spec(name)
+        above = _spec(parent)
+        places = above.submodule_search_locations if above is not None else None
+        return PathFinder.find_spec(name, places) if places is not None else None
+    except (ImportError, ValueError):
+        return None
 
 
 def _source(name: str) -> str:

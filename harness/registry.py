@@ -1,9 +1,10 @@
 """One place for all registries, each an mmengine Registry.
 
 A registry entry is a class or a function under a name. The built-in entries live in the packages
-named in `_HOMES`; their modules are imported the first time a registry is asked, so a new entry is
-a new file. A user's package adds entries of its own: `import_plugin` (the command's `--import`), or
-an entry point in the group `spadebench.plugins`.
+named in `_HOMES`; their modules are imported when a registry is asked for a name that it does not
+have yet, a file of the entry's own name before all others, so a new entry is a new file. A user's
+package adds entries of its own: `import_plugin` (the command's `--import`), or an entry point in the
+group `spadebench.plugins`.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ import pkgutil
 import sys
 from collections.abc import Mapping
 from importlib.metadata import entry_points
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -76,6 +78,13 @@ def _discover(registry: Registry) -> None:
             point.load()
 
 
+def _open_namesake(registry: Registry, name: str) -> None:
+    """Import the module called as the entry, where there is one: who needs one entry starts without the rest."""
+    for package in _HOMES.get(registry.name, ()):
+        if package not in _discovered and name.isidentifier() and find_spec(f"{package}.{name}") is not None:
+            importlib.import_module(f"{package}.{name}")
+
+
 def names(registry: Registry) -> list[str]:
     """The names of a registry's entries, sorted."""
     _discover(registry)
@@ -84,7 +93,10 @@ def names(registry: Registry) -> list[str]:
 
 def lookup(registry: Registry, name: str) -> Any:
     """The entry under `name`. Raises UserError with the nearest names where there is none."""
-    _discover(registry)
+    if name not in registry.module_dict:
+        _open_namesake(registry, name)
+    if name not in registry.module_dict:
+        _discover(registry)
     entry = registry.module_dict.get(name)
     if entry is None:
         raise UserError(f"unknown {registry.name} '{name}'", mend=did_you_mean(name, registry.module_dict))
