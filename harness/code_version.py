@@ -20,7 +20,9 @@ _IGNORED = {tokenize.COMMENT, tokenize.NL, tokenize.ENDMARKER}
 # By the modules asked for: a grid asks for the same ones a thousand times, and reading them takes half a second.
 _Stamp = tuple[str, int, int]
 _known: dict[tuple[str, ...], tuple[str, dict[str, _Stamp | None]]] = {}
+_looked: dict[tuple[str, ...], float] = {}
 _SETTLED = 2.0
+_FRESH = 0.5  # seconds for which files that were found unchanged are not looked at again
 _MARKS = {tokenize.NEWLINE: ";", tokenize.INDENT: "{", tokenize.DEDENT: "}"}
 
 
@@ -31,7 +33,7 @@ def code_version(modules: Iterable[str]) -> str:
     import of their own subpackage alone (the engine's parts that matter are named one by one).
     """
     asked = tuple(sorted(set(modules)))
-    if asked in _known and all(_stamp(name) == stamp for name, stamp in _known[asked][1].items()):
+    if asked in _known and _unchanged(asked):
         return _known[asked][0]
     total = hashlib.sha256()
     stamps = {}
@@ -43,6 +45,16 @@ def code_version(modules: Iterable[str]) -> str:
     if all(stamp is not None and time.time() - stamp[1] / 1e9 > _SETTLED for stamp in stamps.values()):
         _known[asked] = (version, stamps)
     return version
+
+
+def _unchanged(asked: tuple[str, ...]) -> bool:
+    """Whether the files behind a known version are the same still."""
+    now = time.monotonic()
+    if now - _looked.get(asked, -_FRESH) >= _FRESH:
+        if any(_stamp(name) != stamp for name, stamp in _known[asked][1].items()):
+            return False
+        _looked[asked] = now
+    return True
 
 
 def _stamp(name: str) -> _Stamp | None:

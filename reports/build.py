@@ -5,34 +5,17 @@ from __future__ import annotations
 import math
 import shlex
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 
 from ablations.grid import Grid, GridRow
 from harness.errors import UserError
+from reports.columns import Metric, metric_of
 from reports.published import Published, find, load_published
 from reports.records import Picked, Record, select
 from reports.table import Cell, Column, Row, Table, clean
 
-# (name, lower is better, unit, scale to the unit, part of the record, half of the protocol that makes it)
-_METRICS: dict[str, tuple[str, bool, str, float, str, str | None]] = {
-    "miou": ("mIoU", False, "%", 100.0, "scores", "segmentation"),
-    "accuracy": ("Accuracy", False, "%", 100.0, "scores", "segmentation"),
-    "accuracy_void_wrong": ("Accuracy, void wrong", False, "%", 100.0, "scores", "segmentation"),
-    "accuracy_void_ignored": ("Accuracy, void ignored", False, "%", 100.0, "scores", "segmentation"),
-    "fid": ("FID", True, "", 1.0, "scores", "distance"),
-    "kid": ("KID", True, "", 1.0, "scores", "distance"),
-    "parameters": ("Parameters", True, "M", 1e-6, "cost", None),
-    "multiply_adds": ("Multiply-adds", True, "G", 1e-9, "cost", None),
-}
 _RANDOM = "random weights"
-
-
-@dataclass(frozen=True)
-class _Metric:
-    column: Column
-    part: str
-    half: str | None
 
 
 def build_table(
@@ -57,7 +40,7 @@ def build_table(
         _refuse_random(one)
     figures = load_published(grid.published) if grid.published else []
     here = [f for f in figures if f.suite == suite]
-    metrics = [_metric(key) for key in _keys(grid, picked, here)]
+    metrics = [metric_of(key) for key in _keys(grid, picked, here)]
     rows, shared = _shared_notes([_row(one, metrics, grid, here) for one in picked])
     columns = []
     for i, metric in enumerate(metrics):
@@ -87,16 +70,7 @@ def _keys(grid: Grid, picked: Sequence[Picked], here: Sequence[Published]) -> li
     return list(dict.fromkeys(keys))
 
 
-def _metric(key: str) -> _Metric:
-    if key in _METRICS:
-        name, lower, unit, scale, part, half = _METRICS[key]
-        return _Metric(Column(key, name, lower, scale=scale, unit=unit), part, half)
-    # A Fréchet distance by another net is never called FID; without any record its net is not known yet.
-    name = "Fréchet distance" if key == "distance" else f"{key[:2].upper()} {clean(key[3:])}"
-    return _Metric(Column(key, name, True), "scores", "distance")
-
-
-def _row(one: Picked, metrics: Sequence[_Metric], grid: Grid, here: Sequence[Published]) -> Row:
+def _row(one: Picked, metrics: Sequence[Metric], grid: Grid, here: Sequence[Published]) -> Row:
     row = one.row
     name = None if row is None else row.published
     known = next((f.title for f in here if f.method == name), None)
@@ -128,7 +102,7 @@ def _shared_notes(rows: Sequence[Row]) -> tuple[list[Row], tuple[str, ...]]:
     return kept, tuple(shared)
 
 
-def _cell(one: Picked, metric: _Metric, here: Sequence[Published], name: str, grid: Grid) -> Cell:
+def _cell(one: Picked, metric: Metric, here: Sequence[Published], name: str, grid: Grid) -> Cell:
     column = metric.column
     found = [(record, value) for record in one.records if (value := _value(record, metric)) is not None]
     published = find(here, name, column.key)
@@ -152,7 +126,7 @@ def _cell(one: Picked, metric: _Metric, here: Sequence[Published], name: str, gr
     )
 
 
-def _value(record: Record, metric: _Metric) -> float | None:
+def _value(record: Record, metric: Metric) -> float | None:
     value: Any = record[metric.part].get(metric.column.key)
     if value is None:
         return None
@@ -202,7 +176,7 @@ def _unmixed(column: Column, cells: Sequence[Cell], rows: Sequence[Row], grid: G
     return replace(column, mixed=True)
 
 
-def _signatures(picked: Sequence[Picked], metrics: Sequence[_Metric]) -> tuple[str, ...]:
+def _signatures(picked: Sequence[Picked], metrics: Sequence[Metric]) -> tuple[str, ...]:
     lines: dict[str, None] = {}
     for half in ("segmentation", "distance"):
         used = [metric for metric in metrics if metric.half == half]

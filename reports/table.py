@@ -6,10 +6,43 @@ import math
 import statistics
 import unicodedata
 from dataclasses import dataclass
+from typing import Literal
 
 from reports.published import Published
 
 MISSING = "—"
+Mark = Literal["best", "second"]
+
+
+@dataclass(frozen=True)
+class Interval:
+    """A confidence interval of a cell's mean, in the record's units.
+
+    level: 0.95 for 95%. unit: what is taken as drawn at random, `images` or `seeds × images`.
+    """
+
+    low: float
+    high: float
+    level: float
+    unit: str
+
+
+@dataclass(frozen=True)
+class RowTest:
+    """A two-sided test between two rows in one column, the first less the second, in the record's units.
+
+    p_holm: adjusted for all tests of the table. low, high: the difference's interval, None where the test has none.
+    """
+
+    column: str
+    rows: tuple[str, str]
+    difference: float
+    low: float | None
+    high: float | None
+    p: float
+    p_holm: float
+    test: str
+    unit: str
 
 
 @dataclass(frozen=True)
@@ -59,7 +92,8 @@ class Cell:
     values: the measured figure of each seed, in the record's units (fractions), empty where there is
     none. seeds: of the values, None for photos. records: ids of the records behind the values.
     protocols: hash of the protocol half that made each value; empty for cost. published: the figure
-    of the paper. notes: footnotes of this cell.
+    of the paper. notes: footnotes of this cell. interval, mark: what the tests of reports/significance.py
+    say of it, None before they ran and where they say nothing.
     """
 
     column: str
@@ -70,6 +104,8 @@ class Cell:
     protocols: tuple[str, ...] = ()
     published: Published | None = None
     notes: tuple[str, ...] = ()
+    interval: Interval | None = None
+    mark: Mark | None = None
 
     @property
     def mean(self) -> float | None:
@@ -98,7 +134,7 @@ class Table:
     """A table of one suite.
 
     signatures: one line for each protocol behind a number, printed under the table in every format.
-    notes: on the whole table.
+    notes: on the whole table. tests: between its rows, empty before they ran.
     """
 
     name: str
@@ -109,6 +145,7 @@ class Table:
     rows: tuple[Row, ...]
     signatures: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
+    tests: tuple[RowTest, ...] = ()
 
 
 def measured_text(cell: Cell, column: Column) -> str:

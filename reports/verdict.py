@@ -12,6 +12,7 @@ from typing import Any
 
 import jinja2
 
+from reports.columns import metric_of
 from reports.render_markdown import code, escape
 
 MOST_CLASSES = 12
@@ -73,7 +74,7 @@ def _verdict(verdict: Mapping[str, Any]) -> Section:
 
 def _scores(verdict: Mapping[str, Any]) -> Section:
     distances = [key for key in verdict["rows"][0]["scores"] if key == "fid" or key.startswith("fd_")]
-    heads = ("Row", "mIoU", "Accuracy", *(key.upper().replace("_", " ") for key in distances), "Parameters")
+    heads = ("Row", "mIoU", "Accuracy", *(metric_of(key).column.name for key in distances), "Parameters")
     rows = []
     for row in verdict["rows"]:
         scores = row["scores"]
