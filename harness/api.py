@@ -56,7 +56,7 @@ def evaluate(
     from harness.evaluation.places import Places
     from harness.evaluation.sources import given_source, iterable_source
     from harness.hardware import pick_device
-    from harness.launch.scoring import ALL, Ask, matched_part, open_benches, scored_data
+    from harness.launch.scores.scoring import ALL, Ask, matched_part, open_benches, scored_data
     from harness.records import Store
 
     places = Places(_path(data_root), _path(weights_root), None if out is None else Path(out) / "cache")

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from harness.files import write_json
-from harness.launch.plan import CellSpec, How, read_spec
+from harness.launch.grids.plan import CellSpec, How, read_spec
 
 DESCRIBED = {
     "name": "native",
@@ -70,8 +70,8 @@ def main(path: str) -> int:
     """Hold the cell for a moment and leave what `plan.json` of the out folder says for its seed."""
     import time
 
-    from harness.launch.claims import Busy, Claim
-    from harness.launch.states import finished
+    from harness.launch.cells.claims import Busy, Claim
+    from harness.launch.grids.states import finished
 
     spec = read_spec(Path(path))
     out = Path(spec.how.out)

@@ -26,9 +26,9 @@ from harness.errors import UserError
 from harness.evaluation.places import Places
 from harness.export import export_safetensors
 from harness.labels import LabelMap, LabelSpec, instance_edges
-from harness.launch.beforehand import suite_classes
-from harness.launch.cell import load_generator
-from harness.launch.official_source import open_weights
+from harness.launch.cells.beforehand import suite_classes
+from harness.launch.cells.cell import load_generator
+from harness.launch.scores.official_source import open_weights
 from harness.official import Released, read_official
 from harness.official_layouts import Recognised, recognise
 from harness.official_weights import restore

@@ -19,8 +19,8 @@ from harness.cli import app
 from harness.errors import UserError
 from harness.evaluation.places import Places
 from harness.labels import LabelSpec
-from harness.launch.cell import checkpoint_classes
-from harness.launch.official_source import open_weights
+from harness.launch.cells.cell import checkpoint_classes
+from harness.launch.scores.official_source import open_weights
 from harness.official import Released
 from reports.records import read_records
 

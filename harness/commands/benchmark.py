@@ -72,8 +72,8 @@ def benchmark(
 
     from harness.evaluation.places import Places
     from harness.files import write_json
-    from harness.launch.benchmark import Ask
-    from harness.launch.benchmark import benchmark as timed
+    from harness.launch.benchmark.compare import Ask
+    from harness.launch.benchmark.compare import benchmark as timed
     from harness.overrides import parse_set
 
     ask = Ask(

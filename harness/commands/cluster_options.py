@@ -9,7 +9,7 @@ import typer
 from harness.errors import UserError
 
 if TYPE_CHECKING:
-    from harness.launch.slurm_options import SlurmOptions
+    from harness.launch.launchers.slurm_options import SlurmOptions
 
 _PANEL = "With --launcher slurm"
 
@@ -54,7 +54,7 @@ def slurm_options(
 ) -> SlurmOptions | None:
     """What the jobs ask for; None for another launcher. Raises UserError for bad values, and for options of a
     launcher that is not asked for."""
-    from harness.launch.slurm_options import DEFAULT_TIME, SlurmOptions, parse_extra, parse_memory, parse_time
+    from harness.launch.launchers.slurm_options import DEFAULT_TIME, SlurmOptions, parse_extra, parse_memory, parse_time
 
     given = {
         "--partition": partition,

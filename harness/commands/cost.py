@@ -39,7 +39,7 @@ def cost(
     from harness.cells import resolve
     from harness.cost import method_cost
     from harness.evaluation.places import Places
-    from harness.launch.beforehand import suite_classes
+    from harness.launch.cells.beforehand import suite_classes
     from harness.training.loop import suite_encoding
 
     chosen, given = o.suite_and_overrides(suite, overrides)

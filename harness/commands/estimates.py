@@ -8,15 +8,15 @@ from typing import TYPE_CHECKING
 from harness.progress import bar
 
 if TYPE_CHECKING:
-    from harness.launch.estimate import Estimate
-    from harness.launch.grid_plan import GridPlan
-    from harness.launch.states import State
+    from harness.launch.cells.estimate import Estimate
+    from harness.launch.grids.grid_plan import GridPlan
+    from harness.launch.grids.states import State
 
 
 def estimates_of(plan: GridPlan, states: Sequence[State]) -> dict[str, Estimate]:
     """An estimate for each cell of the plan that is not done, by cell id; progress on stderr."""
-    from harness.launch.estimate import estimate_cells
-    from harness.launch.prepare import machine_of, places_of
+    from harness.launch.cells.estimate import estimate_cells
+    from harness.launch.cells.prepare import machine_of, places_of
 
     left = {cell.id: cell for cell, at in zip(plan.cells, states, strict=True) if at.state != "done"}
     machine = machine_of(plan.how, plan.bench)

@@ -87,8 +87,15 @@ def evaluate(
     from harness.evaluation.one_pass import Settings
     from harness.evaluation.places import Places
     from harness.evaluation.sources import ImageSource, PhotoSource, given_source
-    from harness.launch.official_source import open_weights, weights_source
-    from harness.launch.scoring import Ask, matched_part, open_benches, protocols_asked, scored_data, scoring_team
+    from harness.launch.scores.official_source import open_weights, weights_source
+    from harness.launch.scores.scoring import (
+        Ask,
+        matched_part,
+        open_benches,
+        protocols_asked,
+        scored_data,
+        scoring_team,
+    )
     from harness.records import Store
 
     team, chosen_device = scoring_team(o.device_of(device))

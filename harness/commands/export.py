@@ -44,7 +44,7 @@ def export(
     o.import_user_code(user_code)
     from harness.evaluation.places import Places
     from harness.export import check_onnx, export_onnx, export_safetensors, format_of
-    from harness.launch.official_source import open_weights
+    from harness.launch.scores.official_source import open_weights
     from harness.official_release import Released
 
     chosen = format_of(to, form)

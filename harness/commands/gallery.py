@@ -46,8 +46,8 @@ def gallery(
     from harness.evaluation.evaluate import exact_arithmetic
     from harness.evaluation.places import Places
     from harness.evaluation.sources import GeneratorSource
-    from harness.launch.cell import load_generator
-    from harness.launch.out_of_memory import as_trained
+    from harness.launch.cells.cell import load_generator
+    from harness.launch.cells.out_of_memory import as_trained
     from harness.records import Store
     from harness.training.checkpoints import list_checkpoints, load_checkpoint
     from reports.gallery import comparison, paint

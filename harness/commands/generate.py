@@ -63,8 +63,8 @@ def generate(
     from harness.evaluation.one_pass import save_png
     from harness.evaluation.places import Places
     from harness.evaluation.sources import GeneratorSource
-    from harness.launch.cell import checkpoint_classes, load_generator
-    from harness.launch.official_source import open_weights
+    from harness.launch.cells.cell import checkpoint_classes, load_generator
+    from harness.launch.scores.official_source import open_weights
     from harness.registry import DATASETS, lookup
     from harness.training.loop import suite_encoding
 

@@ -10,10 +10,10 @@ import typer
 from harness.progress import bar, say
 
 if TYPE_CHECKING:
-    from harness.launch.drive import Outcome
-    from harness.launch.grid_plan import GridPlan
-    from harness.launch.launcher import Launcher
-    from harness.launch.plan import CellSpec
+    from harness.launch.grids.drive import Outcome
+    from harness.launch.grids.grid_plan import GridPlan
+    from harness.launch.grids.plan import CellSpec
+    from harness.launch.launchers.launcher import Launcher
 
 
 def absolute(path: Path | None) -> str | None:
@@ -23,10 +23,10 @@ def absolute(path: Path | None) -> str | None:
 
 def work(plans: list[GridPlan], runner: Launcher | None) -> Outcome:
     """All that is left to do, by the launcher, or in this process without one."""
-    from harness.launch.drive import drive
-    from harness.launch.here import work_here
-    from harness.launch.prepare import ready_in
-    from harness.launch.work import Ready
+    from harness.launch.cells.prepare import ready_in
+    from harness.launch.cells.work import Ready
+    from harness.launch.grids.drive import drive
+    from harness.launch.grids.here import work_here
 
     left = [spec for plan in plans for spec in plan.to_do(say)]
     if runner is not None:

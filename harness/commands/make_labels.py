@@ -45,7 +45,7 @@ def make_labels(
     o.import_user_code(user_code)
     from harness.data.pairs import PHOTO_SUFFIXES, list_files
     from harness.data.roots import weights_root as find_weights_root
-    from harness.launch.label_photos import classes_of, label_photos
+    from harness.launch.scores.label_photos import classes_of, label_photos
     from harness.segmenters.opening import open_segmenter
 
     known = classes_of(segmenter, classes)

@@ -17,9 +17,9 @@ from harness.errors import UserError, did_you_mean
 from harness.progress import say
 
 if TYPE_CHECKING:
-    from harness.launch.grid_plan import GridPlan
-    from harness.launch.launcher import Launcher
-    from harness.launch.plan import How
+    from harness.launch.grids.grid_plan import GridPlan
+    from harness.launch.grids.plan import How
+    from harness.launch.launchers.launcher import Launcher
     from harness.norm_check.check import NormCheck
     from harness.norm_check.verdict import Trained, Verdict
 
@@ -86,8 +86,8 @@ def trial(
     """
     from harness.cells import load_suite
     from harness.evaluation.bench import open_bench
-    from harness.launch.grid_plan import plan_grid
-    from harness.launch.prepare import places_of
+    from harness.launch.cells.prepare import places_of
+    from harness.launch.grids.grid_plan import plan_grid
     from harness.norm_check.verdict import judge
 
     known, places = load_suite(suite), places_of(how)

@@ -44,7 +44,7 @@ def rescore(
     if (protocol is None) == (mean is None and void is None):
         raise UserError("give --protocol NAME, or --mean and --void", where="rescore")
     o.import_user_code(user_code)
-    from harness.launch.rescoring import can_rescore, rescored, signed_of_record
+    from harness.launch.scores.rescoring import can_rescore, rescored, signed_of_record
     from harness.records import Store
 
     store = Store(out)

@@ -16,7 +16,7 @@ from harness.commands.grids import chosen_grid, fill_command
 from harness.progress import say
 
 if TYPE_CHECKING:
-    from harness.launch.grid_plan import GridPlan
+    from harness.launch.grids.grid_plan import GridPlan
 
 
 def run(
@@ -83,9 +83,9 @@ def run(
     from harness.cells import load_suite
     from harness.evaluation.bench import open_bench
     from harness.evaluation.places import Places
-    from harness.launch.grid_plan import checked_cells, plan_grid
-    from harness.launch.opening import LaunchOptions, open_launcher
-    from harness.launch.plan import How
+    from harness.launch.grids.grid_plan import checked_cells, plan_grid
+    from harness.launch.grids.plan import How
+    from harness.launch.launchers.opening import LaunchOptions, open_launcher
     from harness.protocols.load import load_protocol
 
     chosen, first = chosen_grid(grid, suite, methods, seeds, overrides)
@@ -137,7 +137,7 @@ def run(
 
 def _say_plans(plans: list[GridPlan], as_json: bool, estimate: bool) -> None:
     from harness.commands.estimates import estimates_of
-    from harness.launch.estimate import total_line
+    from harness.launch.cells.estimate import total_line
 
     shown = []
     for plan in plans:

@@ -48,7 +48,7 @@ def sampling(
     from harness.evaluation.styles import load_encoder
     from harness.files import write_json
     from harness.hardware import provenance
-    from harness.launch.official_source import open_weights, weights_source
+    from harness.launch.scores.official_source import open_weights, weights_source
 
     chosen, places = load_suite(suite), Places(data_root, weights_root)
     loaded = open_weights(checkpoint, suite, places)

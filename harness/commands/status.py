@@ -16,7 +16,7 @@ from harness.commands.grids import chosen_grid
 from harness.errors import UserError
 
 if TYPE_CHECKING:
-    from harness.launch.states import State, Target
+    from harness.launch.grids.states import State, Target
 
 _SECONDS_BETWEEN_LOOKS = 2.0
 
@@ -49,9 +49,9 @@ def status(
     o.import_user_code(user_code)
     from harness.cells import load_suite
     from harness.evaluation.places import Places
-    from harness.launch.plan import cell_names, grid_cells
-    from harness.launch.slurm_jobs import with_jobs
-    from harness.launch.states import Target, observe_all
+    from harness.launch.grids.plan import cell_names, grid_cells
+    from harness.launch.grids.states import Target, observe_all
+    from harness.launch.launchers.slurm_jobs import with_jobs
     from harness.protocols.load import load_protocol
     from harness.records import Store
 
@@ -82,8 +82,8 @@ def status(
 
 def lines(states: Sequence[State]) -> list[str]:
     """The counts, and a line for each cell."""
-    from harness.launch.drive import amount
-    from harness.launch.states import counts
+    from harness.launch.grids.drive import amount
+    from harness.launch.grids.states import counts
 
     width = max((len(state.name) for state in states), default=0)
     found = [", ".join(f"{count} {name}" for name, count in counts(states).items())]
@@ -95,7 +95,7 @@ def lines(states: Sequence[State]) -> list[str]:
 
 
 def _plain(states: Sequence[State]) -> dict[str, Any]:
-    from harness.launch.states import counts
+    from harness.launch.grids.states import counts
 
     return {"counts": dict(counts(states)), "cells": [state.as_dict() for state in states]}
 
@@ -106,8 +106,8 @@ def _watch(targets: Sequence[Target], store: Any) -> None:
     from rich.live import Live
     from rich.text import Text
 
-    from harness.launch.slurm_jobs import with_jobs
-    from harness.launch.states import DONE, FAILED, observe_all
+    from harness.launch.grids.states import DONE, FAILED, observe_all
+    from harness.launch.launchers.slurm_jobs import with_jobs
 
     with Live(console=Console(), auto_refresh=False) as live:
         while True:

@@ -42,8 +42,8 @@ def train(
     o.import_user_code(user_code)
     from harness.cells import resolve
     from harness.evaluation.places import Places
-    from harness.launch.beforehand import check_cell
-    from harness.launch.cell import Machine, Watch, train_cell
+    from harness.launch.cells.beforehand import check_cell
+    from harness.launch.cells.cell import Machine, Watch, train_cell
     from harness.records import Store
     from harness.training.checkpoints import content_hash, load_checkpoint
     from harness.training.loop import LoopOptions

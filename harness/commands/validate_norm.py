@@ -82,8 +82,8 @@ def validate_norm(
     from harness.commands.grid_work import absolute
     from harness.commands.norm_trial import report, trial, trial_grid
     from harness.evaluation.places import Places
-    from harness.launch.opening import LaunchOptions, open_launcher
-    from harness.launch.plan import How
+    from harness.launch.grids.plan import How
+    from harness.launch.launchers.opening import LaunchOptions, open_launcher
     from harness.norm_check.check import check_norm
     from harness.norm_check.layers import open_norm
     from harness.overrides import parse_set

@@ -1,1 +1,1 @@
-"""Where the cells of a grid are trained and scored."""
+"""Where cells are trained and scored: the cell, the grid, the launchers, and what is scored without a training."""

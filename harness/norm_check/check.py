@@ -13,7 +13,7 @@ from harness.errors import UserError, error_line
 from harness.evaluation.places import Places
 from harness.hardware import describe
 from harness.labels import LabelSpec
-from harness.launch.beforehand import suite_classes
+from harness.launch.cells.beforehand import suite_classes
 from harness.norm_check.contract import check_contract
 from harness.norm_check.cost import METHOD, NormCost, norm_cost, rounds
 from harness.norm_check.keeps import Kept, what_is_kept

@@ -1,7 +1,7 @@
 """An update in micro-batches, for a batch that does not fit into memory at once.
 
 What a norm reads off its batch, and how often a spectral norm iterates, is that of a micro-batch: such a
-training is another cell than one by whole batches (harness/launch/out_of_memory.py).
+training is another cell than one by whole batches (harness/launch/cells/out_of_memory.py).
 """
 
 from __future__ import annotations

@@ -21,7 +21,7 @@ from harness.evaluation.evaluate import Subject, evaluate_all
 from harness.evaluation.one_pass import Settings
 from harness.evaluation.places import Places
 from harness.evaluation.sources import PhotoSource
-from harness.launch.scoring import Ask, open_benches, scored_data
+from harness.launch.scores.scoring import Ask, open_benches, scored_data
 from reports.build import build_table
 
 CPU = torch.device("cpu")

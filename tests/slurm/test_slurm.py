@@ -21,8 +21,8 @@ import numpy as np
 import pytest
 from small import SMALL
 
-from harness.launch.claims import Beat, read_beat
-from harness.launch.slurm_jobs import submissions
+from harness.launch.cells.claims import Beat, read_beat
+from harness.launch.launchers.slurm_jobs import submissions
 from harness.metrics.confusion import Confusion
 from scripts.slurm_on_localhost import CannotStart, running
 

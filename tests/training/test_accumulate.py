@@ -14,7 +14,7 @@ from harness.data.loading import Batch, TrainingBatches
 from harness.errors import UserError
 from harness.evaluation.bench import open_data
 from harness.evaluation.places import Places
-from harness.launch.cell import make_fabric
+from harness.launch.cells.cell import make_fabric
 from harness.registry import PERCEPTUAL, lookup
 from harness.training.accumulate import update_in_parts, update_of
 from harness.training.loop import suite_encoding

@@ -12,7 +12,7 @@ from harness.cells import Cell, load_suite, resolve
 from harness.errors import UserError
 from harness.evaluation.bench import open_data
 from harness.evaluation.places import Places
-from harness.launch.cell import make_fabric
+from harness.launch.cells.cell import make_fabric
 from harness.registry import METHODS, PERCEPTUAL, lookup, names
 from harness.training.checkpoints import Checkpoint, list_checkpoints, load_checkpoint
 from harness.training.loop import LoopOptions, train

@@ -1,0 +1,1 @@
+"""The time of one pass against the same work by programs that hand each other PNG files."""

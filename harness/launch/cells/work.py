@@ -1,0 +1,146 @@
+"""The work on one cell from where it stands to its record, in this process; a cell that fails leaves its error."""
+
+from __future__ import annotations
+
+import os
+import signal
+import threading
+import traceback
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from types import FrameType
+
+from harness.cells import Cell
+from harness.errors import UserError
+from harness.evaluation.bench import Bench
+from harness.launch.cells.cell import Machine, Watch, score_cell, score_photos, train_cell
+from harness.launch.cells.claims import Busy, Claim
+from harness.launch.cells.failures import error_line, failed_record
+from harness.launch.grids.plan import CellSpec
+from harness.launch.grids.states import finished
+from harness.records import Store
+from harness.training.interrupt import Interrupted
+from harness.training.loop import LoopOptions
+
+DONE, FAILED, BUSY = "done", "failed", "busy"
+Update = Callable[[int, int, Mapping[str, float]], None]
+Bars = Callable[[str], AbstractContextManager[Update]]
+
+
+@dataclass(frozen=True)
+class Ready:
+    """What a cell is worked on with. cell: None where photos are scored."""
+
+    cell: Cell | None
+    bench: Bench
+    machine: Machine
+
+
+def work(spec: CellSpec, prepare: Callable[[], Ready], bars: Bars, say: Callable[[str], None]) -> str:
+    """Train and score a cell where that is not done; returns DONE, FAILED or BUSY.
+
+    prepare: opens what is needed; what it raises is the cell's failure. bars: progress bars, by their words.
+    FAILED leaves a record with the error, BUSY means that another process works on the cell. Raises
+    Interrupted and KeyboardInterrupt where asked to stop, a checkpoint written first, and whatever was
+    raised where not even the failure can be written. Under torchrun every process calls this: the first
+    holds the cell and scores, the others train with it.
+    """
+    if finished(spec) is not None:
+        return DONE
+    try:
+        spec.folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise UserError(
+            f"cannot make this folder: {error.strerror}", where=str(spec.folder), mend="use another --out"
+        ) from error
+    first = _is_first()
+    store = Store(Path(spec.how.out))
+    try:
+        with Claim(spec.folder) if first else nullcontext() as claim:
+            if first and finished(spec) is not None:  # by a process that has just ended
+                return DONE
+            if first:
+                store.forget_failure(spec.record)
+            try:
+                _train_and_score(spec, prepare(), store, claim, bars, say)
+            except Interrupted:
+                raise
+            except Exception as error:  # whatever it is: it goes into the cell's record, and the rest goes on
+                _leave(spec, store, error, say)
+                return FAILED
+    except Busy:
+        return BUSY
+    return DONE
+
+
+def _train_and_score(
+    spec: CellSpec, ready: Ready, store: Store, claim: Claim | None, bars: Bars, say: Callable[[str], None]
+) -> None:
+    checkpoint = None
+    if ready.cell is not None:
+        loop = LoopOptions(spec.how.checkpoint_every, spec.how.keep, workers=spec.how.workers)
+        with bars(f"{spec.name} training") as bar:
+            watch = Watch(_both(bar, claim, "training"), say)
+            checkpoint = train_cell(ready.cell, store, ready.bench.places, ready.machine, loop, watch)
+    if not _is_first():
+        return
+    with bars(f"{spec.name} scoring") as bar:
+        update = _both(bar, claim, "scoring")
+        if ready.cell is None:
+            score_photos(ready.bench, store, ready.machine, update)
+        else:
+            assert checkpoint is not None
+            score_cell(ready.cell, checkpoint, ready.bench, store, ready.machine, update)
+
+
+def _both(bar: Update, claim: Claim | None, stage: str) -> Update:
+    """An update for the bar and for the heartbeat."""
+
+    def update(done: int, total: int, values: Mapping[str, float]) -> None:
+        bar(done, total, values)
+        if claim is not None:
+            claim.progress(stage, done, total)
+
+    return update
+
+
+def _leave(spec: CellSpec, store: Store, error: Exception, say: Callable[[str], None]) -> None:
+    """Write the record of a failure, unless another process of the same torchrun has: its error came first."""
+    record = failed_record(spec, error)
+    try:
+        if store.failure(spec.record) is None:
+            store.save_failure(record)
+        _add_to_log(spec, "".join(traceback.format_exception(error)))
+    except (UserError, OSError):
+        raise error from None
+    say(f"{spec.name}: failed: {error_line(record)}")
+
+
+def _add_to_log(spec: CellSpec, text: str) -> None:
+    stamp = datetime.now(UTC).isoformat(timespec="seconds")
+    with spec.log.open("a", encoding="utf-8") as log:
+        log.write(f"{stamp} failed in process {os.getpid()}\n{text}")
+
+
+@contextmanager
+def stoppable() -> Iterator[None]:
+    """SIGTERM as a KeyboardInterrupt, so that it too lets go of the cell; a training stops at a checkpoint."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+
+    def stop(number: int, frame: FrameType | None) -> None:
+        raise KeyboardInterrupt
+
+    before = signal.signal(signal.SIGTERM, stop)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+def _is_first() -> bool:
+    return os.environ.get("RANK", "0") == "0"

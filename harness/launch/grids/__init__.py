@@ -1,0 +1,1 @@
+"""A grid: planned, watched, driven to its end."""

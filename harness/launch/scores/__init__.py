@@ -1,0 +1,1 @@
+"""What is scored without a training: given images, official checkpoints, stored confusions, photos without labels."""
