@@ -24,7 +24,6 @@ from small import SMALL
 from harness.launch.cells.claims import Beat, read_beat
 from harness.launch.launchers.slurm_jobs import submissions
 from harness.metrics.confusion import Confusion
-from scripts.slurm_on_localhost import CannotStart, running
 
 pytestmark = [pytest.mark.slurm, pytest.mark.system, pytest.mark.xdist_group("slurm")]
 ROOT = Path(__file__).resolve().parents[2]
@@ -41,19 +40,6 @@ def few():
     options = {"size": [64, 64], "seed": 0, "count": 16}
     return replace(toyscapes(), name="toyscapes_few", title="Few toyscapes", data_options=options)
 """
-
-
-@pytest.fixture(scope="session")
-def slurm() -> Iterator[dict[str, str]]:
-    """The environment of commands that speak to a Slurm of two CPUs."""
-    with pytest.MonkeyPatch.context() as patch:
-        for name in [name for name in os.environ if name.startswith(("SLURM_", "SBATCH_", "SQUEUE_"))]:
-            patch.delenv(name)
-        try:
-            with running(cpus=2) as conf:
-                yield {**os.environ, "SLURM_CONF": str(conf), "OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT)}
-        except CannotStart as why:
-            pytest.skip(f"no Slurm here: {why}")
 
 
 Started = Callable[[subprocess.Popen[str]], subprocess.Popen[str]]
