@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
+from itertools import combinations
 from typing import Any, Literal
 
 import numpy as np
@@ -93,13 +94,17 @@ def compare_networks(
     if test not in PAIRED_TESTS:
         raise UserError(f"unknown paired test '{test}'", mend=did_you_mean(test, PAIRED_TESTS))
     (side_a,), (side_b,) = same_images([[a], [b]], class_mean, void)
-    found = _over_images([side_a], [side_b], resamples, level, seed)
-    if test == "bootstrap":
-        return found
-    p, smallest, exact = _randomised(side_a, side_b, resamples, seed)
-    name, drawn = ("exact randomisation", 0) if exact else ("approximate randomisation", resamples)
+    check_level(level)
+    of = resample([(1.0, [side_a]), (-1.0, [side_b])], resamples, seed)
+    found = over_images(of, [side_a], [side_b], level)
+    return found if test == "bootstrap" else with_randomised(found, randomised([side_a, side_b], resamples, seed)[0, 1])
+
+
+def with_randomised(found: Differences, by: Randomised) -> Differences:
+    """The same with p of the figures by randomisation."""
+    name, drawn = ("approximate randomisation", by.resamples) if by.resamples else ("exact randomisation", 0)
     figures = {
-        key: replace(one, test=name, p=p[key], smallest_p=smallest, resamples=drawn)
+        key: replace(one, test=name, p=by.p[key], smallest_p=by.smallest_p, resamples=drawn)
         for key, one in found.figures.items()
     }
     return Differences(figures, found.classes)
@@ -123,10 +128,14 @@ def compare_methods(
     UserError as `compare_networks`, and for a side without confusions.
     """
     first, second = same_images([list(a), list(b)], class_mean, void)
-    if min(len(first), len(second)) < 2:
-        return _over_images(first, second, resamples, level, seed)
     check_level(level)
     of = resample([(1.0, first), (-1.0, second)], resamples, seed)
+    return (over_images if min(len(first), len(second)) < 2 else over_seeds)(of, first, second, level)
+
+
+def over_seeds(of: Resampled, first: Sequence[PerImage], second: Sequence[PerImage], level: float) -> Differences:
+    """The seeds × images bootstrap of a resampled difference, by trainings that were drawn."""
+    resamples = len(of.draws)
     low, high, error, freedom = t_interval(of, level)
     with np.errstate(invalid="ignore", divide="ignore"):
         p = two_sided(of.estimate / error, freedom)
@@ -136,12 +145,8 @@ def compare_methods(
     return _told(of, low, high, p, first, second, "seeds × images bootstrap", "seeds × images", level)
 
 
-def _over_images(
-    first: Sequence[PerImage], second: Sequence[PerImage], resamples: int, level: float, seed: int
-) -> Differences:
-    """The paired bootstrap over images, networks as they are."""
-    check_level(level)
-    of = resample([(1.0, first), (-1.0, second)], resamples, seed)
+def over_images(of: Resampled, first: Sequence[PerImage], second: Sequence[PerImage], level: float) -> Differences:
+    """The paired bootstrap over images of a resampled difference, networks as they are."""
     columns = range(len(of.estimate))
     ends = [bca(float(of.estimate[i]), of.draws[:, i], of.left_out[:, i], level) for i in columns]
     low, high = (np.array(end) for end in zip(*ends, strict=True))
@@ -207,17 +212,30 @@ def _told(
     return Differences(figures, tuple(classes))
 
 
-def _randomised(a: PerImage, b: PerImage, resamples: int, seed: int) -> tuple[dict[str, float], float, bool]:
-    """p of each figure, the smallest p there can be, and whether all swaps were gone through."""
-    steps = (b.columns - a.columns).tocsc()
-    steps.eliminate_zeros()
-    differ = np.flatnonzero(np.diff(steps.indptr))
-    steps = steps[:, differ].tocsr()
+@dataclass(frozen=True)
+class Randomised:
+    """p of each figure by randomisation. smallest_p: the least there can be. resamples: 0 if no swap was left out."""
+
+    p: dict[str, float]
+    smallest_p: float
+    resamples: int
+
+
+def randomised(sides: Sequence[PerImage], resamples: int, seed: int) -> dict[tuple[int, int], Randomised]:
+    """Every pair (i, j), i < j, of networks on the same images, all under the same random swaps.
+
+    What a swap moves is summed once for a network, and of a pair only the difference of two such sums is taken.
+    """
+    columns = [side.columns.tocsc() for side in sides]
+    pairs = list(combinations(range(len(sides)), 2))
+    unlike = {(i, j): np.flatnonzero(abs(columns[j] - columns[i]).sum(axis=0)) for i, j in pairs}
+    differ = np.unique(np.concatenate(list(unlike.values())))
     images = len(differ)
     exact = 2**images <= resamples
-    sums = [side.columns.sum(axis=1)[:, None] for side in (a, b)]
-    observed = np.abs(_gap(a, *sums))
-    hits, done = np.zeros(len(FIGURES)), 0
+    steps = [side[:, differ].tocsr() for side in columns]
+    sums = [side.sum(axis=1)[:, None] for side in columns]
+    observed = {(i, j): np.abs(_gap(sides[i], sums[i], sums[j])) for i, j in pairs}
+    hits = {pair: np.zeros(len(FIGURES)) for pair in pairs}
     rng = np.random.default_rng(seed)
     total = 2**images if exact else resamples
     block = max(1, _BLOCK // max(1, images))
@@ -227,12 +245,19 @@ def _randomised(a: PerImage, b: PerImage, resamples: int, seed: int) -> tuple[di
             swaps = (np.arange(start, start + number) >> np.arange(images)[:, None]) & 1
         else:
             swaps = rng.integers(0, 2, (number, images), dtype=np.int8).T
-        moved = steps @ np.ascontiguousarray(swaps, dtype=np.float64)
-        hits += (np.abs(_gap(a, sums[0] + moved, sums[1] - moved)) >= observed - ROUNDING).sum(axis=0)
-        done += number
-    p = hits / done if exact else (1 + hits) / (1 + done)
-    smallest = min(1.0, 2.0 ** (1 - images))
-    return dict(zip(FIGURES, p.tolist(), strict=True)), smallest if exact else max(smallest, 1 / (done + 1)), exact
+        swaps = np.ascontiguousarray(swaps, dtype=np.float64)
+        swapped = [side @ swaps for side in steps]
+        for i, j in pairs:
+            moved = swapped[j] - swapped[i]
+            gap = np.abs(_gap(sides[i], sums[i] + moved, sums[j] - moved))
+            hits[i, j] += (gap >= observed[i, j] - ROUNDING).sum(axis=0)
+    found = {}
+    for pair in pairs:
+        p = hits[pair] / total if exact else (1 + hits[pair]) / (1 + total)
+        smallest = min(1.0, 2.0 ** (1 - len(unlike[pair])))
+        smallest = smallest if exact else max(smallest, 1 / (total + 1))
+        found[pair] = Randomised(dict(zip(FIGURES, p.tolist(), strict=True)), smallest, 0 if exact else total)
+    return found
 
 
 def _gap(side: PerImage, a: Floats, b: Floats) -> Floats:

@@ -248,7 +248,11 @@ def intervals(
     """
     check_level(level)
     sides = same_images([list(confusions)], class_mean, void)[0]
-    of = resample([(1.0, sides)], resamples, seed)
+    return interval_of(resample([(1.0, sides)], resamples, seed), sides, level)
+
+
+def interval_of(of: Resampled, sides: Sequence[PerImage], level: float) -> dict[str, Interval]:
+    """The intervals of one method out of its draws."""
     several = len(sides) > 1
     low, high, error, _ = t_interval(of, level)
     found = {}
@@ -265,7 +269,7 @@ def intervals(
             unit="seeds × images" if several else "images",
             seeds=len(sides),
             images=len(sides[0].names),
-            resamples=resamples,
+            resamples=len(of.draws),
         )
     return found
 
