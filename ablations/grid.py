@@ -1,6 +1,7 @@
 """A grid: the cells of a table or an ablation, as data, so that a user writes one without code.
 
-The shipped grids are the YAML files of this package; a user's own file has the same fields:
+The shipped grids are the YAML files of this package; a user's own file has the same fields (ablations/code.py has
+them as Python):
 
     title: Kernel size                       # printed above the table
     caption: What the kernel of SPADE's convs is worth.
@@ -27,6 +28,7 @@ from typing import Any
 
 import yaml
 
+from ablations.code import run_grid_file
 from harness.errors import UserError, did_you_mean
 
 # `distance` stands for whatever Fréchet distances the records hold: `fid`, else each `fd_*` by its own name.
@@ -41,6 +43,8 @@ COLUMNS = (
     "parameters",
     "multiply_adds",
 )
+# Asked of people: nothing here measures it, so a grid with no other column has nothing to run.
+STUDY = ("spade_preferred",)
 _FIELDS = ("name", "title", "caption", "methods", "suites", "seeds", "set", "ceiling", "columns", "published")
 _ROW_FIELDS = ("name", "label", "set", "published")
 _PLAIN_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.+-]*")
@@ -81,6 +85,11 @@ class Grid:
     columns: tuple[str, ...] = ("miou", "accuracy", "distance")
     published: str | None = None
 
+    @property
+    def runs(self) -> bool:
+        """Whether there is anything to run: a human study is published figures alone."""
+        return any(column not in STUDY for column in self.columns)
+
     def overrides(self, row: GridRow) -> dict[str, Any]:
         """The overrides of a row's cells: the grid's, with the row's own over them."""
         return {**self.set, **row.set}
@@ -92,22 +101,26 @@ def grid_names() -> list[str]:
 
 
 def load_grid(name_or_path: str | Path) -> Grid:
-    """A shipped grid by name, or a user's own by the path of its YAML file.
+    """A shipped grid by name, or a user's own by the path of its YAML file, or of a .py file, whose code is run.
 
     Raises UserError, with file and field, for anything that is not a grid.
     """
     origin = str(name_or_path)
-    if _is_yaml(origin) or "/" in origin or isinstance(name_or_path, Path):
-        path = Path(origin)
+    path = Path(origin)
+    if _is_yaml(origin) or path.suffix == ".py" or "/" in origin or isinstance(name_or_path, Path):
         if not path.is_file():
             raise UserError("no such grid file", where=origin, mend=f"shipped grids: {', '.join(grid_names())}")
+        if path.suffix == ".py":
+            return _grid(run_grid_file(path, origin), path.stem, origin)
         try:
             text = path.read_text(encoding="utf-8")
         except (OSError, UnicodeDecodeError) as error:
             raise UserError(f"cannot read this grid: {error}", where=origin, mend="it must be UTF-8 YAML") from error
         return parse_grid(text, path.stem, origin)
     if origin not in grid_names():
-        raise UserError(f"unknown grid '{origin}'", mend=did_you_mean(origin, grid_names()) + " or give a .yaml file")
+        raise UserError(
+            f"unknown grid '{origin}'", mend=did_you_mean(origin, grid_names()) + " or give a .yaml or .py file"
+        )
     return parse_grid((resources.files("ablations") / f"{origin}.yaml").read_text(encoding="utf-8"), origin, origin)
 
 
@@ -122,6 +135,11 @@ def parse_grid(text: str, name: str, origin: str) -> Grid:
         raise UserError(f"broken YAML{line}: {problem}", where=origin, mend="correct that line") from error
     if not isinstance(data, dict):
         raise UserError("a grid is a mapping of fields", where=origin, mend=f"fields: {', '.join(_FIELDS)}")
+    return _grid(data, name, origin)
+
+
+def _grid(data: dict[str, Any], name: str, origin: str) -> Grid:
+    """A grid from its fields."""
     _known(data, _FIELDS, origin)
     name = _text(data, "name", name, origin)
     if not _PLAIN_NAME.fullmatch(name):
@@ -140,7 +158,7 @@ def parse_grid(text: str, name: str, origin: str) -> Grid:
     if not columns:
         raise UserError("a grid needs at least one column", where=f"{origin}: columns", mend=did_you_mean("", COLUMNS))
     for column in columns:
-        if column not in COLUMNS and not column.startswith(("fd_", "kd_")):
+        if column not in (*COLUMNS, *STUDY) and not column.startswith(("fd_", "kd_")):
             raise UserError(
                 f"unknown column '{column}'",
                 where=f"{origin}: columns",

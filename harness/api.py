@@ -36,6 +36,7 @@ def evaluate(
     weights_root: str | Path | None = None,
     device: str | None = None,
     batch: int = 8,
+    halves: int | None = None,
     out: str | Path | None = None,
 ) -> dict[str, Any]:
     """Score images by a protocol of a suite; returns the record (docs/record-schema.md).
@@ -46,7 +47,8 @@ def evaluate(
     protocol: a name or a .yaml file. A list of them, or `["all"]`, gives a record for each in one pass, by
     the protocol's name; those whose nets are not at hand are left out.
     labels, photos: folders in place of the suite's own split. segmenter, features, fit: in place of the
-    protocol's. out: folder of a store that gets the records.
+    protocol's. halves: also the spread of Fréchet distances over so many random halves of the images, as 20.
+    out: folder of a store that gets the records.
     Raises UserError, one line that says what is wrong, where, and how to mend it.
     """
     from harness.cells import load_suite
@@ -55,6 +57,7 @@ def evaluate(
     from harness.evaluation.one_pass import Settings
     from harness.evaluation.places import Places
     from harness.evaluation.sources import given_source, iterable_source
+    from harness.evaluation.spread import Halves
     from harness.hardware import pick_device
     from harness.launch.scores.scoring import ALL, Ask, matched_part, open_benches, scored_data
     from harness.records import Store
@@ -81,7 +84,13 @@ def evaluate(
     part = matched_part(dataset, source.names)
     chosen = pick_device(device)
     opened = open_benches(ask, part, places, chosen, lambda line: None)
-    made = evaluate_all(opened.benches, source, Subject(method="images", title=title), Settings(chosen, batch))
+    made = evaluate_all(
+        opened.benches,
+        source,
+        Subject(method="images", title=title),
+        Settings(chosen, batch),
+        halves=None if halves is None else Halves(halves),
+    )
     if out is not None:
         for record, confusion in made:
             Store(Path(out)).save(record, confusion)

@@ -6,6 +6,7 @@ docs/record-schema.md lists the keys.
 from __future__ import annotations
 
 import json
+import math
 from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any
@@ -69,16 +70,18 @@ class Record:
     confusion: str
     status: str = "done"
     schema: int = SCHEMA
+    spread: dict[str, dict[str, Any]] | None = None
 
     def as_dict(self) -> dict[str, Any]:
-        """Plain nested values, keys as in docs/record-schema.md."""
-        plain = asdict(self)
+        """Plain nested values, keys as in docs/record-schema.md; without `spread` where it was not asked for."""
+        plain = {key: value for key, value in asdict(self).items() if key not in OPTIONAL_KEYS or value is not None}
         first = ("schema", "id", "cell", "method", "title", "suite", "seed", "status")
         return {**{key: plain[key] for key in first}, **{k: v for k, v in plain.items() if k not in first}}
 
 
-# The keys of a record.
+# The keys of a record, and those of them that it may lack.
 RECORD_KEYS = tuple(f.name for f in fields(Record))
+OPTIONAL_KEYS = ("spread",)
 
 
 @dataclass(frozen=True)
@@ -176,3 +179,28 @@ def _check(record: dict[str, Any], where: str) -> None:
         raise UserError("record lacks 'config.overrides'", where=where, mend=RUN_AGAIN)
     if not all(isinstance(note, str) for note in record["notes"]):
         raise UserError("'notes' of this record are not all text", where=where, mend=RUN_AGAIN)
+    spread = record.get("spread", {})
+    if not isinstance(spread, dict) or not all(_is_spread(entry) for entry in spread.values()):
+        raise UserError("'spread' of this record is broken", where=where, mend=RUN_AGAIN)
+
+
+def _is_spread(entry: Any) -> bool:
+    """Whether this is the spread of a distance over random halves of the images."""
+    if not isinstance(entry, dict):
+        return False
+    counted = (entry.get(key) for key in ("halves", "images"))
+    found: list[Any] = [entry.get(key) for key in ("mean", "std")]
+    return all(type(value) is int and value > 0 for value in counted) and all(
+        type(value) in (int, float) and math.isfinite(value) and value >= 0 for value in found
+    )
+
+
+def spread_text(entry: dict[str, Any]) -> str:
+    """A spread as it is printed: `± 0.4 over 20 random halves of 100 images (no interval)`."""
+    halves, images = entry["halves"], entry["images"]
+    return f"± {two_digits(entry['std'])} over {halves} random halves of {images} images (no interval)"
+
+
+def two_digits(value: float) -> str:
+    """A figure to two significant digits."""
+    return f"{float(f'{value:.2g}'):g}"

@@ -39,7 +39,6 @@ PERCEPTUAL = Registry("perceptual net", scope="spadebench")
 WEIGHTS = Registry("weight file", scope="spadebench")
 SUITES = Registry("suite", scope="spadebench")
 PROTOCOLS = Registry("protocol", scope="spadebench")
-GRIDS = Registry("grid", scope="spadebench")
 
 _HOMES = {
     "method": ("baselines",),
@@ -57,7 +56,6 @@ _HOMES = {
     "weight file": ("harness.segmenters", "harness.features"),
     "suite": ("harness.suites",),
     "protocol": ("harness.protocols",),
-    "grid": ("ablations",),
 }
 PLUGIN_GROUP = "spadebench.plugins"
 _discovered: set[str] = set()

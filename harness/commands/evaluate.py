@@ -62,6 +62,7 @@ def evaluate(
     split: Annotated[str | None, typer.Option(help="Split to score; default: the suite's.")] = None,
     save_images: Annotated[Path | None, typer.Option(help="Folder to keep the scored images in, as PNG.")] = None,
     batch: o.ScoreBatch = 8,
+    halves: o.Halves = None,
     out: o.Out = Path("runs"),
     data_root: o.DataRoot = None,
     weights_root: o.WeightsRoot = None,
@@ -87,6 +88,7 @@ def evaluate(
     from harness.evaluation.one_pass import Settings
     from harness.evaluation.places import Places
     from harness.evaluation.sources import ImageSource, PhotoSource, given_source
+    from harness.evaluation.spread import check_halves, halves_told
     from harness.launch.scores.official_source import open_weights, weights_source
     from harness.launch.scores.scoring import (
         Ask,
@@ -137,6 +139,8 @@ def evaluate(
         source, subject = given, Subject(method="images", title=title or images.resolve().name)
     else:
         source, subject = PhotoSource(photos_id(benches[0])), Subject(method="photos", title="real photos")
+    if halves is not None:
+        check_halves(benches, halves)
     if dry_run:
         if team.leads:
             _plan([(b.signed.signature, out / "records" / f"{record_id(b, source.id)}.json") for b in benches], as_json)
@@ -154,6 +158,7 @@ def evaluate(
                 progress=lambda done, total: update(done, total, {}),
             ),
             team,
+            None if halves is None else halves_told(halves, len(dataset), update),
         )
     if not team.leads:
         return

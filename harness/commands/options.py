@@ -31,6 +31,12 @@ WeightsRoot = Annotated[Path | None, typer.Option(help="Folder of weight files; 
 Device = Annotated[str | None, typer.Option(help="cpu, cuda or cuda:1; default: a GPU where there is one.")]
 Workers = Annotated[int, typer.Option(help="Loader threads; they change no number.", min=0)]
 ScoreBatch = Annotated[int, typer.Option(help="Images scored at a time.", min=1)]
+Halves = Annotated[
+    int | None,
+    typer.Option(
+        help="Also the spread of Fréchet distances over so many random halves of the images, as 20; no interval.", min=2
+    ),
+]
 Import = Annotated[
     list[str] | None,
     typer.Option("--import", help="Your code to import first: a module or a .py file; may be repeated."),

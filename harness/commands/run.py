@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -13,6 +14,7 @@ from harness.commands import cluster_options as c
 from harness.commands import options as o
 from harness.commands.grid_work import absolute, end, work
 from harness.commands.grids import chosen_grid, fill_command
+from harness.commands.spread_missing import say_without_spread
 from harness.progress import say
 
 if TYPE_CHECKING:
@@ -20,7 +22,7 @@ if TYPE_CHECKING:
 
 
 def run(
-    grid: Annotated[str, typer.Argument(help="Grid: a shipped one such as table1, or your own YAML file.")],
+    grid: Annotated[str, typer.Argument(help="Grid: a shipped one such as table1, or your own .yaml or .py file.")],
     suite: Annotated[
         str | None, typer.Option("--suite", "-s", help="Suite; default: the grid's own, one after another.")
     ] = None,
@@ -38,6 +40,7 @@ def run(
     device: o.Device = None,
     workers: o.Workers = 0,
     batch: o.ScoreBatch = 8,
+    halves: o.Halves = None,
     checkpoint_every: o.CheckpointEvery = None,
     keep: o.Keep = 1,
     launcher: Annotated[
@@ -83,6 +86,7 @@ def run(
     from harness.cells import load_suite
     from harness.evaluation.bench import open_bench
     from harness.evaluation.places import Places
+    from harness.evaluation.spread import check_halves
     from harness.launch.grids.grid_plan import checked_cells, plan_grid
     from harness.launch.grids.plan import How
     from harness.launch.launchers.opening import LaunchOptions, open_launcher
@@ -105,6 +109,8 @@ def run(
         # Workers score on devices of their own, and a GPU of theirs is not this process's to fill.
         place = o.device_of(device) if runner is None or estimate else o.device_of("cpu")
         bench = open_bench(known, places, place, asked, o.names(features), say=say)
+        if halves is not None:
+            check_halves([bench], halves)
         how = How(
             out=str(out.absolute()),
             protocol=asked.as_dict(),
@@ -118,6 +124,7 @@ def run(
             keep=keep,
             imports=tuple(str(Path(n).absolute()) if n.endswith(".py") else n for n in user_code or ()),
             command=tuple(sys.argv[1:]),
+            halves=halves,
         )
         plans.append(plan_grid(sized, known, bench, how, cells))
     if dry_run or estimate:
@@ -126,6 +133,17 @@ def run(
     for plan in plans:
         plan.retry(retry or [])
     outcome = work(plans, runner)
+    if halves is not None:
+        again: Mapping[str, str | Path | list[str] | None] = {
+            "--protocol": scored,
+            "--features": features,
+            "--import": user_code,
+            "--device": device,
+            "--data-root": data_root,
+            "--weights-root": weights_root,
+        }
+        for plan in plans:
+            say_without_spread(plan, halves, out, again)
     printed = [
         _table(plan, fill_command(grid, plan.suite.name, out, {**given, "--import": user_code}), as_json)
         for plan in plans

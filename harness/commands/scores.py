@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from harness.progress import say
+from harness.records import spread_text
 
 _DISTANCES = ("fid", "kid")
 
@@ -36,6 +37,8 @@ def print_record(record: dict[str, Any], path: Path) -> None:
         table.add_row(f"IoU {name}", shown("iou", value))
     Console(emoji=False).print(table)
     print(f"protocol: {record['protocol']['signature']}")
+    for key, entry in record.get("spread", {}).items():
+        print(f"spread: {key} {spread_text(entry)}")
     for note in record["notes"]:
         print(f"note: {note}")
     print(f"record: {path}")
@@ -60,6 +63,13 @@ def print_records(records: Sequence[dict[str, Any]], same: Mapping[str, str], pa
     Console(emoji=False).print(table)
     for record in records:
         print(f"{record['protocol']['name']}: {record['protocol']['signature']}")
+    spreads: dict[str, list[str]] = {}
+    for record in records:
+        for key, entry in record.get("spread", {}).items():
+            spreads.setdefault(f"{key} {spread_text(entry)}", []).append(record["protocol"]["name"])
+    for line, names in spreads.items():
+        # Protocols that differ in mIoU alone share their distances.
+        print(f"spread: {line}" + ("" if len(names) == len(records) else f" ({', '.join(names)})"))
     for note in dict.fromkeys(note for record in records for note in record["notes"]):
         print(f"note: {note}")
     if paths:

@@ -22,7 +22,7 @@ _SECONDS_BETWEEN_LOOKS = 2.0
 
 
 def status(
-    grid: Annotated[str, typer.Argument(help="Grid: a shipped one such as table1, or your own YAML file.")],
+    grid: Annotated[str, typer.Argument(help="Grid: a shipped one such as table1, or your own .yaml or .py file.")],
     suite: Annotated[str | None, typer.Option("--suite", "-s", help="Suite; default: all of the grid's own.")] = None,
     methods: Annotated[str | None, typer.Option(help="Only these rows, or these methods, comma-separated.")] = None,
     seeds: Annotated[int | None, typer.Option(help="Number of seeds, from 0; default: the grid's own.", min=1)] = None,
@@ -50,7 +50,7 @@ def status(
     from harness.cells import load_suite
     from harness.evaluation.places import Places
     from harness.launch.grids.plan import cell_names, grid_cells
-    from harness.launch.grids.states import Target, observe_all
+    from harness.launch.grids.states import Target, observe_all, photos_target
     from harness.launch.launchers.slurm_jobs import with_jobs
     from harness.protocols.load import load_protocol
     from harness.records import Store
@@ -58,6 +58,7 @@ def status(
     chosen, first = chosen_grid(grid, suite, methods, seeds, overrides)
     store = Store(out)
     targets: list[Target] = []
+    photos: list[Target] = []
     for name in [first] if suite else chosen.suites:
         known = load_suite(name)
         sized = replace(chosen, set=o.with_budget(dict(chosen.set), budget, known, Places(data_root)))
@@ -66,9 +67,10 @@ def status(
         for cell, called in zip(cells, cell_names(sized, cells), strict=True):
             total = cell.config["schedule"]["iterations"]
             key = cell.id
-            key = cell.id
             targets.append(Target(key, called, store.cell_folder(key), total, protocol=asked.name))
-    targets = list({target.cell: target for target in reversed(targets)}.values())[::-1]
+        if sized.ceiling:
+            photos.append(photos_target(store, name, asked.name))
+    targets = [*list({target.cell: target for target in reversed(targets)}.values())[::-1], *photos]
     if watch:
         with suppress(KeyboardInterrupt):
             _watch(targets, store)
@@ -86,11 +88,12 @@ def lines(states: Sequence[State]) -> list[str]:
     from harness.launch.grids.states import counts
 
     width = max((len(state.name) for state in states), default=0)
+    cells = max((len(state.cell) for state in states), default=0)
     found = [", ".join(f"{count} {name}" for name, count in counts(states).items())]
     for state in states:
         far = f"{state.stage} {amount(state)}".strip()
         said = "  ".join(part for part in (far, state.detail) if part)
-        found.append(f"{state.state:<8}{state.cell}  {state.name:<{width}}  {said}  {state.log}")
+        found.append(f"{state.state:<8}{state.cell:<{cells}}  {state.name:<{width}}  {said}  {state.log}")
     return found
 
 

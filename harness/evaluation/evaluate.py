@@ -18,6 +18,7 @@ from harness.evaluation.one_pass import Passed, Plan, Reading, Settings, one_pas
 from harness.evaluation.protocol import Signed, short_hash
 from harness.evaluation.shards import ALONE, Team
 from harness.evaluation.sources import ImageSource
+from harness.evaluation.spread import Halves, Spread, check_halves, spreads
 from harness.features.base import FeatureNet
 from harness.hardware import peak_memory, provenance, reset_peak_memory
 from harness.metrics.confusion import Confusion, scores
@@ -49,9 +50,10 @@ def evaluate(
     source: ImageSource,
     subject: Subject,
     settings: Settings | None = None,
+    halves: Halves | None = None,
 ) -> tuple[Record, Confusion]:
     """Run the one pass by one protocol and make the record."""
-    return evaluate_all([bench], source, subject, settings)[0]
+    return evaluate_all([bench], source, subject, settings, halves=halves)[0]
 
 
 def evaluate_all(
@@ -60,33 +62,39 @@ def evaluate_all(
     subject: Subject,
     settings: Settings | None = None,
     team: Team = ALONE,
+    halves: Halves | None = None,
 ) -> list[tuple[Record, Confusion]]:
     """Run one pass for several protocols of one suite, split and `fit`, and make a record for each.
 
     An image is made once, read once by each way of reading, described once by each feature net. team: the
-    processes that share the pass; each gets the same records.
+    processes that share the pass; each gets the same records. halves: for the spread of the Fréchet distances,
+    which takes all features of the images to be kept; it changes nothing else. Raises UserError before the pass
+    where that cannot be had.
     """
     first = benches[0]
+    if halves is not None:
+        check_halves(benches, halves.count)
     settings = settings or Settings(first.device)
     settings = replace(settings, part=team.part(len(first.dataset), settings.batch))
     reset_peak_memory(first.device)
-    plan = _plan(benches)
+    plan = _plan(benches, keep=halves is not None)
     with exact_arithmetic():
         for bench in benches:
             bench.reference(team=team)
         passed = _gathered(one_pass(source, first.dataset, first.encoding, plan, settings), first, team)
-    return [_made(bench, source, subject, passed) for bench in benches]
+    found = [None for _ in benches] if halves is None else spreads(benches, passed.features, halves)
+    return [_made(bench, source, subject, passed, spread) for bench, spread in zip(benches, found, strict=True)]
 
 
-def _plan(benches: Sequence[Bench]) -> Plan:
+def _plan(benches: Sequence[Bench], keep: bool) -> Plan:
     readings: dict[tuple[str, ...], Reading] = {}
     nets: dict[str, FeatureNet] = {}
     for bench in benches:
         reading = Reading(bench.segmenter, bench.protocol)
         readings.setdefault(reading.key, reading)
         nets.update({net.name: net for net in bench.nets})
-    keep: frozenset[str] = frozenset().union(*(bench.keep for bench in benches))
-    return Plan(readings, list(nets.values()), keep)
+    kept: frozenset[str] = frozenset(nets) if keep else frozenset().union(*(bench.keep for bench in benches))
+    return Plan(readings, list(nets.values()), kept)
 
 
 def _gathered(own: Passed, bench: Bench, team: Team) -> Passed:
@@ -100,7 +108,9 @@ def _gathered(own: Passed, bench: Bench, team: Team) -> Passed:
     )
 
 
-def _made(bench: Bench, source: ImageSource, subject: Subject, passed: Passed) -> tuple[Record, Confusion]:
+def _made(
+    bench: Bench, source: ImageSource, subject: Subject, passed: Passed, spread: Spread | None
+) -> tuple[Record, Confusion]:
     confusion = passed.confusions[Reading(bench.segmenter, bench.protocol).key]
     name = record_id(bench, source.id)
     record = Record(
@@ -132,6 +142,7 @@ def _made(bench: Bench, source: ImageSource, subject: Subject, passed: Passed) -
             "command": shlex.join(["spadebench", *sys.argv[1:]]),
         },
         confusion=f"{name}.confusion.npz",
+        spread=spread or None,
     )
     # The classes' figures last, for whoever reads the file.
     record.scores["iou"] = record.scores.pop("iou")

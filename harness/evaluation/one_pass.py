@@ -49,7 +49,7 @@ class Reading:
 class Plan:
     """What a pass does with each image. Readings and nets occur once each.
 
-    keep: names of the nets whose features are all kept, for a kernel distance. All readings have one `fit`.
+    keep: names of the nets whose features are all kept, for a kernel distance or a spread. All readings have one `fit`.
     """
 
     readings: Mapping[tuple[str, ...], Reading]
@@ -182,12 +182,24 @@ def confusions(
 ) -> list[NDArray[np.int64]]:
     """One matrix (K+1, K+1) over the scored classes for each image and its label map as the data set has it."""
     classes = scored_classes(dataset)
+    read = readings(images, native, dataset, protocol, segmenter, device)
+    return [image_confusion(lab, out, len(classes), classes.void) for lab, out in read]
+
+
+def readings(
+    images: Images,
+    native: Sequence[NDArray[np.integer]],
+    dataset: DataSet,
+    protocol: Protocol,
+    segmenter: Segmenter,
+    device: torch.device,
+) -> list[tuple[NDArray[np.integer], NDArray[np.int64]]]:
+    """For each image its label map and its prediction, both (H, W) over the scored classes, as they are compared."""
     labels = [
         resized_label(label, (image.shape[0], image.shape[1])) if protocol.label == "image" else label
         for label, image in zip((scored_label(dataset, label) for label in native), images, strict=True)
     ]
-    read = read_back(images, labels, protocol, segmenter, device)
-    return [image_confusion(lab, out, len(classes), classes.void) for lab, out in zip(labels, read, strict=True)]
+    return list(zip(labels, read_back(images, labels, protocol, segmenter, device), strict=True))
 
 
 @torch.inference_mode()

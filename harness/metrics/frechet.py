@@ -20,6 +20,7 @@ mean is larger than the spread; here nothing large is subtracted.
 from __future__ import annotations
 
 import zipfile
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -216,14 +217,20 @@ def moments_distance(a: Moments, b: Moments) -> float:
     return _distance(a.mean, _factor(a), b.mean, _factor(b))
 
 
-def half_distances(a: FeatureStats, b: FeatureStats, rng: np.random.Generator, halves: int = 20) -> Floats:
+def half_distances(
+    a: FeatureStats,
+    b: FeatureStats,
+    rng: np.random.Generator,
+    halves: int = 20,
+    progress: Callable[[int, int], None] | None = None,
+) -> Floats:
     """Fréchet distances of random halves of `a` (no image twice) from the whole of `b`, (halves,).
 
     Their standard deviation (ddof=1) estimates that of the whole's distance over other sets of as many images,
     `b` held: a half varies twice as much in variance as the whole, and half of that is seen, since the halves
     share images. It is the spread by subsampling and no interval: fewer images bias the distance upwards, so
-    the halves lie above the whole. Raises UserError for fewer than 4 images in `a`, for features that were not
-    kept or of different widths, and for fewer than 2 halves.
+    the halves lie above the whole. progress: told of each half (done, total). Raises UserError for fewer than 4
+    images in `a`, for features that were not kept or of different widths, and for fewer than 2 halves.
     """
     _same_width(a, b)
     features = a.kept
@@ -236,10 +243,12 @@ def half_distances(a: FeatureStats, b: FeatureStats, rng: np.random.Generator, h
         raise UserError(f"{halves} halves of {len(features)} images are too few", mend="take 2 or more of 4 or more")
     fitted = _fit(b)
     distances = []
-    for _ in range(halves):
+    for number in range(halves):
         half = FeatureStats(a.dim)
         half.update(features[rng.permutation(len(features))[: len(features) // 2]])
         distances.append(_distance(*_fit(half), *fitted))
+        if progress is not None:
+            progress(number + 1, halves)
     return np.array(distances)
 
 

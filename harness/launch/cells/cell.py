@@ -25,6 +25,7 @@ from harness.evaluation.evaluate import Subject, evaluate
 from harness.evaluation.one_pass import Settings
 from harness.evaluation.places import Places
 from harness.evaluation.sources import GeneratorSource, ImageSource, PhotoSource
+from harness.evaluation.spread import Halves
 from harness.features.base import PerceptualNet
 from harness.files import write_text
 from harness.launch.cells.out_of_memory import KEY, in_parts, score_within_memory, train_within_memory, training_notes
@@ -98,22 +99,36 @@ def perceptual_net(cell: Cell, places: Places, device: torch.device) -> Perceptu
 
 
 def score_cell(
-    cell: Cell, checkpoint: Path, bench: Bench, store: Store, machine: Machine, progress: Progress | None = None
+    cell: Cell,
+    checkpoint: Path,
+    bench: Bench,
+    store: Store,
+    machine: Machine,
+    progress: Progress | None = None,
+    halves: Halves | None = None,
 ) -> dict[str, Any]:
     """Score the final checkpoint of a cell and save the record, under the id that its training came to have."""
     loaded = load_checkpoint(checkpoint)
     source, subject = generator_subject(loaded, bench, cell_id=in_parts(cell, loaded.config.get(KEY, 1)).id)
-    return _scored(source, subject, bench, store, machine, progress)
+    return _scored(source, subject, bench, store, machine, progress, halves)
 
 
-def score_photos(bench: Bench, store: Store, machine: Machine, progress: Progress | None = None) -> dict[str, Any]:
+def score_photos(
+    bench: Bench, store: Store, machine: Machine, progress: Progress | None = None, halves: Halves | None = None
+) -> dict[str, Any]:
     """Score the real photos, the ceiling row, and save the record."""
     subject = Subject(method="photos", title="real photos")
-    return _scored(PhotoSource(photos_id(bench)), subject, bench, store, machine, progress)
+    return _scored(PhotoSource(photos_id(bench)), subject, bench, store, machine, progress, halves)
 
 
 def _scored(
-    source: ImageSource, subject: Subject, bench: Bench, store: Store, machine: Machine, progress: Progress | None
+    source: ImageSource,
+    subject: Subject,
+    bench: Bench,
+    store: Store,
+    machine: Machine,
+    progress: Progress | None,
+    halves: Halves | None,
 ) -> dict[str, Any]:
     def score(batch: int, notes: tuple[str, ...]) -> dict[str, Any]:
         settings = Settings(
@@ -123,7 +138,7 @@ def _scored(
             progress=None if progress is None else lambda done, total: progress(done, total, {}),
         )
         noted = replace(subject, notes=(*subject.notes, *notes))
-        record, confusion = evaluate(bench, source, noted, settings)
+        record, confusion = evaluate(bench, source, noted, settings, halves)
         store.save(record, confusion)
         return record.as_dict()
 

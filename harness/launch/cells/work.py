@@ -16,10 +16,11 @@ from types import FrameType
 from harness.cells import Cell
 from harness.errors import UserError
 from harness.evaluation.bench import Bench
+from harness.evaluation.spread import halves_told
 from harness.launch.cells.cell import Machine, Watch, score_cell, score_photos, train_cell
 from harness.launch.cells.claims import Busy, Claim
 from harness.launch.cells.failures import error_line, failed_record
-from harness.launch.grids.plan import CellSpec
+from harness.launch.grids.plan import CellSpec, write_spec
 from harness.launch.grids.states import finished
 from harness.records import Store
 from harness.training.interrupt import Interrupted
@@ -65,6 +66,8 @@ def work(spec: CellSpec, prepare: Callable[[], Ready], bars: Bars, say: Callable
             if first:
                 store.forget_failure(spec.record)
             try:
+                if first and spec.config is None:
+                    write_spec(spec)  # by which a status knows whose photos these are
                 _train_and_score(spec, prepare(), store, claim, bars, say)
             except Interrupted:
                 raise
@@ -89,11 +92,13 @@ def _train_and_score(
         return
     with bars(f"{spec.name} scoring") as bar:
         update = _both(bar, claim, "scoring")
+        asked = spec.how.halves
+        halves = None if asked is None else halves_told(asked, len(ready.bench.dataset), update)
         if ready.cell is None:
-            score_photos(ready.bench, store, ready.machine, update)
+            score_photos(ready.bench, store, ready.machine, update, halves)
         else:
             assert checkpoint is not None
-            score_cell(ready.cell, checkpoint, ready.bench, store, ready.machine, update)
+            score_cell(ready.cell, checkpoint, ready.bench, store, ready.machine, update, halves)
 
 
 def _both(bar: Update, claim: Claim | None, stage: str) -> Update:

@@ -32,7 +32,8 @@ class How:
 
     protocol: fields of the protocol. features: names, None for the protocol's own. device: None picks a GPU
     where there is one. workers: loader threads. batch: images scored at a time. imports: the user's code.
-    command: the words after `spadebench`, for the record.
+    command: the words after `spadebench`, for the record. halves: random halves of the images for the spread
+    of Fréchet distances, None for no spread.
     """
 
     out: str
@@ -47,6 +48,7 @@ class How:
     keep: int = 1
     imports: tuple[str, ...] = ()
     command: tuple[str, ...] = ()
+    halves: int | None = None
 
 
 @dataclass(frozen=True)

@@ -10,8 +10,9 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+from harness.errors import UserError
 from harness.launch.cells.claims import HEARTBEAT, is_alive, read_beat
-from harness.launch.grids.plan import CellSpec
+from harness.launch.grids.plan import PHOTOS, CellSpec, read_spec
 from harness.records import Store
 
 DONE, RUNNING, FAILED, WAITING, LOST = STATES = ("done", "running", "failed", "waiting", "lost")
@@ -57,6 +58,47 @@ class State:
 def target_of(spec: CellSpec) -> Target:
     """The target of a spec: its own record and no other."""
     return Target(spec.cell, spec.name, spec.folder, spec.total, spec.record, None)
+
+
+def photos_target(store: Store, suite: str, protocol: str) -> Target:
+    """The photos of a suite's ceiling row, by the protocol of this name.
+
+    Their id is that of the data's content, which is not opened here: what a run has left says it. Where no run
+    has come to them yet, the target has no such id and is waiting.
+    """
+    folder, records = store.root / PHOTOS, store.records_folder
+    specs = [(path, path.parent.name) for path in folder.glob("*/spec-*.json") if _is_of(path, suite, protocol)]
+    scored = [(path, path.stem.rpartition("-")[0]) for path in records.glob(f"{PHOTOS}-*.json")]
+    # A record may be of another split, scored by itself: what a run has planned goes before.
+    found = specs or [each for each in scored if _is_scored(store, each[0].stem, suite, protocol)]
+    cell = max(found, key=lambda each: _age(each[0]))[1] if found else None
+    at = folder if cell is None else folder / cell
+    return Target(cell or PHOTOS, f"real photos of {suite}", at, 0, protocol=protocol)
+
+
+def _is_of(path: Path, suite: str, protocol: str) -> bool:
+    """Whether a spec is of this suite and protocol; one that cannot be read is of none."""
+    try:
+        spec = read_spec(path)
+    except UserError:
+        return False
+    return (spec.suite, spec.described.get("name")) == (suite, protocol)
+
+
+def _is_scored(store: Store, record_id: str, suite: str, protocol: str) -> bool:
+    """Whether a record, finished or failed, is of the photos of this suite by this protocol."""
+    record = store.read(record_id)
+    if record is None or record["method"] != PHOTOS:
+        return False
+    return (record["suite"], record["protocol"].get("name")) == (suite, protocol)
+
+
+def _age(path: Path) -> float:
+    """When a file was written; 0 for one that has just gone."""
+    try:
+        return path.stat().st_mtime
+    except OSError:
+        return 0.0
 
 
 class Records:

@@ -188,7 +188,7 @@ def with_jobs(states: Sequence[State], out: Path, deadline: float = 10.0) -> lis
     except UserError:
         return list(states)
     # A key is that of a record, which begins with the cell's.
-    words = {key.partition("-")[0]: job.words for key, job in found.items()}
+    words = {key.rpartition("-")[0]: job.words for key, job in found.items()}
     return [
         replace(state, detail=words[state.cell]) if state.state in (WAITING, LOST) and state.cell in words else state
         for state in states

@@ -16,7 +16,7 @@ from harness.errors import UserError
 from harness.evaluation.evaluate import describe_protocol, segmentation_scores
 from harness.evaluation.protocol import READ_LATER, Protocol, Signed, protocol_of, signed_of
 from harness.metrics.confusion import Confusion
-from harness.records import RECORD_KEYS, Record
+from harness.records import OPTIONAL_KEYS, RECORD_KEYS, Record
 
 _ROUNDING = 1e-9  # between versions of numpy
 _SEGMENTATION = ("miou", "accuracy", "accuracy_void_ignored", "accuracy_void_wrong", "iou")
@@ -98,7 +98,7 @@ def rescored(record: dict[str, Any], target: Protocol, records: Path, command: s
     notes = record["notes"]
     if other_distances(own, target) is not None:
         notes = [*notes, f"distances are not those of protocol '{target.name}' but by '{own.name}'"]
-    plain = {key: record[key] for key in RECORD_KEYS}
+    plain = {key: record[key] for key in RECORD_KEYS if key in record or key not in OPTIONAL_KEYS}
     changed = {
         "notes": notes,
         "id": name,

@@ -40,7 +40,7 @@ def trained(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """Trains nothing; gathers what was scored."""
     scored: list[str] = []
 
-    def score(cell: Any, checkpoint: Path, bench: Any, store: Store, machine: Any, progress: Any) -> None:
+    def score(cell: Any, checkpoint: Path, bench: Any, store: Store, machine: Any, progress: Any, halves: Any) -> None:
         progress(1, 2, {})
         scored.append(checkpoint.name)
 

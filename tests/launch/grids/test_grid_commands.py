@@ -36,8 +36,11 @@ def test_a_report_holds_all_suites_of_its_grid(grid: str, tmp_path: Path, capsys
     assert [line.split(",")[1] for line in lines] == ["suite", "toyscapes", "camvid"]
     report(grid, suite="camvid", out=tmp_path, as_json=True)
     assert json.loads(capsys.readouterr().out)["suite"] == "camvid"
-    with pytest.raises(UserError, match="a page holds one suite"):
-        report(grid, out=tmp_path, form="html")
+    report(grid, out=tmp_path, form="html")
+    page = capsys.readouterr().out
+    assert page.count("<html") == 1
+    assert "Suite: toyscapes." in page
+    assert "Suite: camvid." in page
 
 
 def test_missing_figures_are_filled_by_the_command_with_its_options(
@@ -64,3 +67,18 @@ def test_a_watch_ends_at_ctrl_c_and_is_not_for_programs(
     assert "log.txt" in "".join(shown.split())  # of a narrow screen too
     with pytest.raises(UserError, match="--watch is for people"):
         status(grid, out=tmp_path, watch=True, as_json=True)
+
+
+def test_the_status_of_a_grid_with_a_ceiling_lists_the_photos(
+    grid: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    Path(grid).write_text(f"{GRID}ceiling: true\n")
+    status(grid, out=tmp_path / "out")
+    counted, *shown = capsys.readouterr().out.splitlines()
+    assert counted.startswith("0 done, 0 running, 0 failed, 4 waiting")
+    for line, suite in zip(shown[2:], ("toyscapes", "camvid"), strict=True):
+        assert f"  real photos of {suite} " in line
+    status(grid, suite="camvid", out=tmp_path / "out", as_json=True)
+    found = json.loads(capsys.readouterr().out)
+    assert [cell["name"] for cell in found["cells"]] == ["spade-camvid-seed0", "real photos of camvid"]
+    assert not (tmp_path / "out").exists()

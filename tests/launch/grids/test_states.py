@@ -9,6 +9,7 @@ import socket
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -16,7 +17,17 @@ from launch_stubs import TOTAL, done_record, failure, put, spec_of
 
 from harness.errors import UserError
 from harness.launch.cells.claims import HEARTBEAT, LOST_AFTER, Busy, Claim, read_beat
-from harness.launch.grids.states import Records, State, Target, counts, observe, observe_all, target_of
+from harness.launch.grids.plan import CellSpec, write_spec
+from harness.launch.grids.states import (
+    Records,
+    State,
+    Target,
+    counts,
+    observe,
+    observe_all,
+    photos_target,
+    target_of,
+)
 from harness.records import Store
 
 HOLD = (
@@ -156,3 +167,38 @@ def test_counts_name_every_state(tmp_path: Path) -> None:
     put(failure(specs[1]), tmp_path)
     found = counts(observe_all([target_of(spec) for spec in specs], Store(tmp_path)))
     assert found == {"done": 1, "running": 0, "failed": 1, "waiting": 1, "lost": 0}
+
+
+def photos_spec(out: Path, suite: str = "toyscapes", content: str = "0" * 12) -> CellSpec:
+    """A spec of a suite's photos."""
+    spec, cell = spec_of(out), f"photos-{content}"
+    record = f"{cell}-{spec.described['hash']}"
+    return replace(spec, cell=cell, record=record, suite=suite, method="photos", seed=None, config=None, total=0)
+
+
+def test_photos_are_found_by_what_a_run_or_a_scoring_has_left(tmp_path: Path) -> None:
+    def of(suite: str = "toyscapes", protocol: str = "native") -> State:
+        return state(tmp_path, photos_target(Store(tmp_path), suite, protocol))
+
+    assert (of().state, of().name, of().cell) == ("waiting", "real photos of toyscapes", "photos")
+    spec, other = photos_spec(tmp_path), photos_spec(tmp_path, "camvid", "1" * 12)
+    put({**failure(spec), "cell": None}, tmp_path)
+    put({**done_record(other), "cell": None}, tmp_path)
+    assert (of().state, of().cell) == ("failed", spec.cell)
+    assert (of("camvid").state, of("camvid").record) == ("done", other.record)
+    assert of(protocol="bicubic").state == of("cityscapes").state == "waiting"
+    put({**done_record(spec), "cell": None}, tmp_path)
+    assert of().state == "done"
+    # What is planned now is of other data than what was scored once.
+    again = photos_spec(tmp_path, content="2" * 12)
+    write_spec(again)
+    assert (of().state, of().cell) == ("waiting", again.cell)
+    process = holder(again.folder)
+    try:
+        assert (of().state, of("camvid").state) == ("running", "done")
+    finally:
+        process.kill()
+        process.wait()
+    assert of().state == "lost"
+    again.path.write_text("{")
+    assert (of().state, of().cell) == ("done", spec.cell)

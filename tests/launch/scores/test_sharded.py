@@ -31,7 +31,7 @@ SUITES.register_module(name="sharded")(sharded_suite)
 def words(root: Path, out: str, batch: int) -> list[str]:
     """The command: two protocols, and a store (and a cache) of its own."""
     asked = ["evaluate", "--suite", "sharded", "--images", root / "images", "--protocol", "native,mean-all"]
-    return [str(word) for word in (*asked, "--batch", batch, "--out", root / out, "--json")]
+    return [str(word) for word in (*asked, "--halves", 5, "--batch", batch, "--out", root / out, "--json")]
 
 
 def torchrun(root: Path, processes: int, words: list[str]) -> subprocess.CompletedProcess[str]:
@@ -95,6 +95,9 @@ def test_several_processes_score_as_one(
             value, alone = found["scores"].pop(key), wanted["scores"].pop(key)
             assert value == pytest.approx(alone, rel=1e-6, abs=0)
             assert alone > 1e-4
+        spread, alone = found.pop("spread")["fd_toyscapes"], wanted.pop("spread")["fd_toyscapes"]
+        assert spread == pytest.approx(alone, rel=1e-6, abs=0)
+        assert (spread["halves"], spread["images"]) == (5, 75)
         assert timeless(found) == timeless(wanted)
     # One file for all protocols and processes.
     assert len(list((root / f"several_{batch}" / "cache").iterdir())) == 1
