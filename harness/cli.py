@@ -13,8 +13,9 @@ from harness import __version__
 from harness.commands.benchmark import benchmark
 from harness.commands.cost import cost
 from harness.commands.evaluate import evaluate
+from harness.commands.explain import explain
 from harness.commands.export import export
-from harness.commands.gallery import gallery
+from harness.commands.figure import figure
 from harness.commands.generate import generate
 from harness.commands.instance_maps import instance_maps
 from harness.commands.list import list_entries
@@ -48,8 +49,9 @@ app.command()(evaluate)
 app.command()(rescore)
 app.command()(run)
 app.command()(report)
+app.command()(explain)
 app.command()(status)
-app.command()(gallery)
+app.add_typer(figure, name="figure")
 app.command()(sampling)
 app.command()(benchmark)
 app.command()(cost)

@@ -147,12 +147,14 @@ def test_generate_needs_label_maps_only(trained: Path, tmp_path: Path) -> None:
     assert size_of(Path(images[0])) == (64, 64)
 
 
-def test_gallery_draws_label_map_photo_and_method(trained: Path, tmp_path: Path) -> None:
-    words = ("gallery", "table1", "--suite", "toyscapes", "--methods", "spade", *SMALL_SET, "--out", trained)
-    spadebench(*words, "--samples", "val_00003,val_00007", "--scale", 1, "--to", tmp_path / "a.png")
-    spadebench(*words, "--samples", 2, "--scale", 1, "--generated-only", "--to", tmp_path / "b.png")
-    assert size_of(tmp_path / "a.png")[0] > 3 * 64 > size_of(tmp_path / "b.png")[0]
+def test_figure_comparison_draws_label_map_photo_and_method(trained: Path, tmp_path: Path) -> None:
+    words = ("figure", "comparison", "table1", "--suite", "toyscapes", "--methods", "spade", *SMALL_SET)
+    words = (*words, "--out", trained)
+    spadebench(*words, "--samples", "val_00003,val_00007", "--to", tmp_path / "a.png")
+    spadebench(*words, "--samples", 2, "--generated-only", "--to", tmp_path / "b.png")
+    assert size_of(tmp_path / "a.png")[0] > 2 * size_of(tmp_path / "b.png")[0]
     assert "val_9" in refused(*words, "--samples", "val_9", "--to", tmp_path / "c.png")
+    assert not (tmp_path / "c.png").exists()
 
 
 def test_dry_run_trains_nothing(tmp_path: Path) -> None:
