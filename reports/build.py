@@ -10,12 +10,13 @@ from typing import Any
 
 from ablations.grid import Grid, GridRow
 from harness.errors import UserError
+from harness.records import two_digits
 from reports.columns import Metric, metric_of
-from reports.published import Published, find, load_published
+from reports.mixing import guarded
+from reports.other_papers import footnotes, other_rows, without_column
+from reports.published import Published, find, load_published, own_figures, published_tables
 from reports.records import Picked, Record, select
 from reports.table import Cell, Column, Row, Table, clean
-
-_RANDOM = "random weights"
 
 
 def build_table(
@@ -26,27 +27,30 @@ def build_table(
     mix: bool = False,
     command: str | None = None,
     protocol: str | None = None,
+    others: Sequence[Published] = (),
 ) -> Table:
     """The table of a grid on one suite.
 
-    records: dicts as reports.records.read_records gives them. mix: put figures of different protocols
-    into one column all the same; the column then says so. command: what fills an empty cell, where it
-    is not `spadebench run GRID --suite SUITE`. protocol: only records of the protocol of this name.
-    Raises UserError where protocols would be mixed, for a record that was scored with random weights,
-    and for a score that is no finite number.
+    records: dicts as reports.records.read_records gives them. mix: put figures that do not compare into one
+    column all the same (see reports.mixing); the column then says so. command: what fills an empty cell, where
+    it is not `spadebench run GRID --suite SUITE`. protocol: only records of the protocol of this name.
+    others: figures of other papers, of any suite: rows of their own behind those of the grid.
+    Raises UserError where a column would mix, and for a score that is no finite number.
     """
     picked = select(records, grid, suite, protocol)
-    for one in picked:
-        _refuse_random(one)
-    figures = load_published(grid.published) if grid.published else []
-    here = [f for f in figures if f.suite == suite]
-    metrics = [metric_of(key) for key in _keys(grid, picked, here)]
-    rows, shared = _shared_notes([_row(one, metrics, grid, here) for one in picked])
-    columns = []
+    own = own_figures(grid.published) if grid.published else []
+    here = [f for f in own if f.suite == suite]
+    elsewhere = [f for f in others if f.suite == suite]
+    metrics = [metric_of(key) for key in _keys(grid, picked, here, elsewhere)]
+    columns = [metric.column for metric in metrics]
+    rows, shared = _shared_notes(_rows(picked, metrics, grid, here, _titles(own)))
+    more = other_rows(elsewhere, columns, rows)
+    at = next((i for i, row in enumerate(rows) if row.ceiling), len(rows))
+    rows[at:at] = more
     for i, metric in enumerate(metrics):
         cells = [row.cells[i] for row in rows]
-        column = replace(metric.column, decimals=_decimals(metric.column, cells))
-        columns.append(_unmixed(column, cells, rows, grid, suite, mix))
+        sized = replace(metric.column, decimals=_decimals(metric.column, cells))
+        columns[i] = guarded(sized, metric, cells, rows, picked, f"{grid.name} on {suite}", mix)
     return Table(
         name=grid.name,
         title=clean(grid.title),
@@ -55,26 +59,46 @@ def build_table(
         columns=tuple(columns),
         rows=tuple(rows),
         signatures=_signatures(picked, metrics),
-        notes=(*_notes(grid, suite, picked, command), *shared),
+        notes=(*_notes(grid, suite, picked, command), *shared, *without_column(elsewhere, columns)),
     )
 
 
-def _keys(grid: Grid, picked: Sequence[Picked], here: Sequence[Published]) -> list[str]:
+def _keys(grid: Grid, picked: Sequence[Picked], here: Sequence[Published], elsewhere: Sequence[Published]) -> list[str]:
     """The columns, `distance` replaced by the distances that the records hold, each by its own name."""
     held = {key for one in picked for record in one.records for key, v in record["scores"].items() if v is not None}
-    others = sorted(key for key in held if key.startswith("fd_"))
+    nets = sorted(key for key in held if key.startswith("fd_"))
     known = any(f.metric == "fid" for f in here)
-    distances = ["fid"] if "fid" in held or (known and not others) else others or ["distance"]
+    distances = ["fid"] if "fid" in held or (known and not nets) else nets or ["distance"]
+    if any(f.metric == "fid" for f in elsewhere):  # a row that somebody added keeps its figure
+        distances = ["fid", *(key for key in distances if key not in ("fid", "distance"))]
     distances += ["kid"] if "kid" in held else []
     keys = [key for column in grid.columns for key in (distances if column == "distance" else [column])]
     return list(dict.fromkeys(keys))
 
 
-def _row(one: Picked, metrics: Sequence[Metric], grid: Grid, here: Sequence[Published]) -> Row:
+def _titles(own: Sequence[Published]) -> dict[str, str]:
+    """How methods are printed where no record says it: as by the table's own figures, else by another table's."""
+    every = [figure for table in published_tables() for figure in own_figures(table)]
+    return {figure.method: figure.title for figure in reversed([*own, *every])}
+
+
+def _rows(
+    picked: Sequence[Picked], metrics: Sequence[Metric], grid: Grid, here: Sequence[Published], titles: dict[str, str]
+) -> list[Row]:
+    """The rows of the grid, each under a key of its own. titles: the paper's, for rows without a record."""
+    rows: list[Row] = []
+    for one in picked:
+        row = _row(one, metrics, grid, here, titles)
+        if row.key in [other.key for other in rows] and one.row is not None:
+            row = replace(row, key=_title(one.row, row.key))
+        rows.append(row)
+    return rows
+
+
+def _row(one: Picked, metrics: Sequence[Metric], grid: Grid, here: Sequence[Published], titles: dict[str, str]) -> Row:
     row = one.row
     name = None if row is None else row.published
-    known = next((f.title for f in here if f.method == name), None)
-    title = _title(row, one.records[0]["title"] if one.records else known)
+    title = _title(row, one.records[0]["title"] if one.records else titles.get(name or ""))
     flags = dict.fromkeys(clean(note) for record in one.records for note in record["notes"])
     return Row(
         key="photos" if row is None else row.label or row.name,
@@ -106,14 +130,16 @@ def _cell(one: Picked, metric: Metric, here: Sequence[Published], name: str, gri
     column = metric.column
     found = [(record, value) for record in one.records if (value := _value(record, metric)) is not None]
     published = find(here, name, column.key)
-    notes = [clean(f"{f.source}: {f.text}; {f.note}") for f in published if f.note]
-    notes += [f"published figure {f.text}: unverified" for f in published[:1] if f.status == "unverified"]
-    without = [record["id"] for record in one.records if _value(record, metric) is None]
+    notes = footnotes(published)
+    # The photos come from no network, so a cost of theirs is not missing.
+    due = column.measured and (one.row is not None or metric.half is not None)
+    without = [record["id"] for record in one.records if due and _value(record, metric) is None]
     if without:
         notes.append(clean(f"not in record {', '.join(without)}"))
     if found and len(found) < len(grid.seeds) and one.row is not None:
         failed = f", {len(one.failed)} failed" if one.failed else ""
         notes.append(f"{len(found)} of {len(grid.seeds)} seeds{failed}")
+    notes += _spread_notes([record for record, _ in found], column.key)
     return Cell(
         column=column.key,
         lower_is_better=column.lower_is_better,
@@ -124,6 +150,21 @@ def _cell(one: Picked, metric: Metric, here: Sequence[Published], name: str, gri
         published=published[0] if published else None,
         notes=tuple(notes),
     )
+
+
+def _spread_notes(records: Sequence[Record], key: str) -> list[str]:
+    """What the records say of a distance's spread over random halves of the images."""
+    spreads = [record.get("spread", {}).get(key) for record in records]
+    found = [spread for spread in spreads if spread is not None]
+    if not found:
+        return []
+    ends = dict.fromkeys(two_digits(pick(spread["std"] for spread in found)) for pick in (min, max))
+    halves = "/".join(str(count) for count in sorted({spread["halves"] for spread in found}))
+    known = "" if len(found) == len(spreads) else f" in {len(found)} of {len(spreads)} records"
+    return [
+        f"spread {' to '.join(ends)} over {halves} random halves of the images{known} "
+        "(subsampling; no confidence interval)"
+    ]
 
 
 def _value(record: Record, metric: Metric) -> float | None:
@@ -139,16 +180,6 @@ def _value(record: Record, metric: Metric) -> float | None:
     return float(value)
 
 
-def _refuse_random(one: Picked) -> None:
-    for record in one.records:
-        if any(_RANDOM in note.lower() for note in record["notes"]):
-            raise UserError(
-                "scored with random weights, which is no score",
-                where=f"record {record['id']}",
-                mend="put the real weights in place and score it again",
-            )
-
-
 def _decimals(column: Column, cells: Sequence[Cell]) -> int:
     """One decimal as in the paper, more where a distance is small: three significant digits of the largest."""
     if column.unit:
@@ -157,23 +188,6 @@ def _decimals(column: Column, cells: Sequence[Cell]) -> int:
     if largest == 0 or largest >= 10:
         return 1
     return min(6, 2 - math.floor(math.log10(largest)))
-
-
-def _unmixed(column: Column, cells: Sequence[Cell], rows: Sequence[Row], grid: Grid, suite: str, mix: bool) -> Column:
-    titles: dict[str, list[str]] = {}
-    for row, cell in zip(rows, cells, strict=True):
-        for protocol in dict.fromkeys(cell.protocols):
-            titles.setdefault(protocol, []).append(row.title)
-    if len(titles) < 2:
-        return column
-    if not mix:
-        listed = "; ".join(f"{', '.join(names)}: {protocol}" for protocol, names in titles.items())
-        raise UserError(
-            f"column {column.name} would mix protocols ({listed})",
-            where=f"{grid.name} on {suite}",
-            mend="score these rows again by one protocol, or mix them with --mix",
-        )
-    return replace(column, mixed=True)
 
 
 def _signatures(picked: Sequence[Picked], metrics: Sequence[Metric]) -> tuple[str, ...]:
@@ -197,7 +211,13 @@ def _notes(grid: Grid, suite: str, picked: Sequence[Picked], command: str | None
     if grid.set:
         notes.append("All rows with " + ", ".join(f"{key}={value}" for key, value in grid.set.items()) + ".")
     notes += [_left_out(one) for one in picked if one.left_out]
-    if any(one.missing or not one.records for one in picked):
+    notes += [_other_training(one) for one in picked if one.other_training]
+    if not grid.runs:
+        notes.append("A human study: published figures alone, nothing to run.")
+        suites = list(dict.fromkeys(f.suite for f in load_published(grid.published))) if grid.published else []
+        if suite not in suites:
+            notes.append(f"No figure is published for {suite}; there are some for: {', '.join(suites) or 'no suite'}.")
+    elif any(one.missing or not one.records for one in picked):
         run = command or f"spadebench run {shlex.quote(grid.origin)} --suite {shlex.quote(suite)}"
         notes.append(f"Missing figures are filled by: {run}")
         failed = sum(len(one.failed) for one in picked)
@@ -209,9 +229,18 @@ def _notes(grid: Grid, suite: str, picked: Sequence[Picked], command: str | None
 
 def _left_out(one: Picked) -> str:
     """Why records of some seeds are not in a row: they ran out of memory, the others did not."""
-    seeds = ("seed " if len(one.left_out) == 1 else "seeds ") + ", ".join(str(seed) for seed in one.left_out)
-    title = one.records[0]["title"] if one.records else ""
     return (
-        f"{_title(one.row, title or None)}: left out {seeds}, trained in micro-batches after running out of memory, "
+        f"{_without(one, one.left_out)}, trained in micro-batches after running out of memory, "
         "which do not mix with whole batches; --retry oom tries whole batches again."
     )
+
+
+def _other_training(one: Picked) -> str:
+    """Why records of some seeds are not in a row: theirs was another training under the same name."""
+    return f"{_without(one, one.other_training)}, trained by another config or code of the method than the others."
+
+
+def _without(one: Picked, seeds: Sequence[int]) -> str:
+    title = one.records[0]["title"] if one.records else None
+    listed = ", ".join(str(seed) for seed in seeds)
+    return f"{_title(one.row, title)}: left out {'seed' if len(seeds) == 1 else 'seeds'} {listed}"

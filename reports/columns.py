@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from ablations.grid import STUDY
 from reports.table import Column, clean
 
 # (name, lower is better, unit, scale to the unit, part of the record, half of the protocol that makes it)
@@ -16,6 +17,7 @@ _METRICS: dict[str, tuple[str, bool, str, float, str, str | None]] = {
     "kid": ("KID", True, "", 1.0, "scores", "distance"),
     "parameters": ("Parameters", True, "M", 1e-6, "cost", None),
     "multiply_adds": ("Multiply-adds", True, "G", 1e-9, "cost", None),
+    "spade_preferred": ("Answers that prefer SPADE (%)", True, "%", 100.0, "scores", None),
 }
 
 
@@ -35,7 +37,7 @@ def metric_of(key: str) -> Metric:
     """The metric under a key of a record, or `distance` where no record says yet which one there is."""
     if key in _METRICS:
         name, lower, unit, scale, part, half = _METRICS[key]
-        return Metric(Column(key, name, lower, scale=scale, unit=unit), part, half)
+        return Metric(Column(key, name, lower, scale=scale, unit=unit, measured=key not in STUDY), part, half)
     # A Fréchet distance by another net is never called FID; without any record its net is not known yet.
     name = "Fréchet distance" if key == "distance" else f"{key[:2].upper()} {clean(key[3:])}"
     return Metric(Column(key, name, True), "scores", "distance")

@@ -21,6 +21,9 @@ PHOTOS = "photos"  # the method of the ceiling row's record
 NATIVE = "native"  # the name of a suite's own protocol
 
 Record = dict[str, Any]
+_Training = tuple[int, str]
+# Keys of a config in which the trainings of one row may differ: overrides are compared as numbers, by _cell_key.
+_NOT_OF_TRAINING = ("seed", "accumulate", "overrides", "title")
 
 
 @dataclass(frozen=True)
@@ -28,8 +31,9 @@ class Picked:
     """The records behind one row, in the order of the grid's seeds; `missing`: seeds without one.
 
     row: None for the ceiling row, which has one record and no seed. left_out: seeds of `missing` that have
-    a record of a training in micro-batches, which does not stand beside those by whole batches. failed: seeds
-    of `missing` whose cell left an error.
+    a record of a training in micro-batches, which does not stand beside those by whole batches. other_training:
+    seeds of `missing` that have a record by another config or code of the method. failed: seeds of `missing`
+    whose cell left an error.
     """
 
     row: GridRow | None
@@ -37,6 +41,7 @@ class Picked:
     missing: tuple[int, ...] = ()
     left_out: tuple[int, ...] = ()
     failed: tuple[int, ...] = ()
+    other_training: tuple[int, ...] = ()
 
 
 def read_records(folder: Path) -> list[Record]:
@@ -58,12 +63,14 @@ def select(records: Iterable[Record], grid: Grid, suite: str, protocol: str | No
     more than once, as on another split: records of the signature that most of the grid's rows have are
     taken before others, and among equals the one that finished last.
 
-    The seeds of a row were all trained by whole batches or, where that gives every seed a record and whole
-    batches do not, all in the same number of micro-batches: batch statistics differ between these.
+    The seeds of a row are of one training: of one config and code of the method, which may have changed under
+    its name, and all by whole batches or all in the same number of micro-batches, as batch statistics differ
+    between these. Where several trainings gave every seed a record, whole batches and then the latest are taken;
+    where none did, the one by whole batches that gave most.
     """
     wanted = [{seed: _cell_key(row.name, seed, grid.overrides(row)) for seed in grid.seeds} for row in grid.methods]
     of_grid = {key for keys in wanted for key in keys.values()}
-    candidates: dict[tuple[str, int], list[Record]] = {}
+    candidates: dict[tuple[str, _Training], list[Record]] = {}
     failures: set[str] = set()
     for record in records:
         if record["status"] == "failed" and record["suite"] == suite:
@@ -72,7 +79,7 @@ def select(records: Iterable[Record], grid: Grid, suite: str, protocol: str | No
         if protocol is not None and record["protocol"].get("name") != protocol:
             continue
         if asked is not None and (asked in of_grid or asked == PHOTOS):
-            candidates.setdefault((asked, _micro_batches(record)), []).append(record)
+            candidates.setdefault((asked, _training(record)), []).append(record)
     for group, every in candidates.items():
         candidates[group] = [record for record in every if record["protocol"].get("name") == NATIVE] or every
     usual = _usual_protocol([found for (key, _), found in candidates.items() if key in of_grid])
@@ -80,24 +87,53 @@ def select(records: Iterable[Record], grid: Grid, suite: str, protocol: str | No
         group: max(found, key=lambda record: (record["protocol"]["hash"] == usual, *_age(record)))
         for group, found in candidates.items()
     }
-    parts_of: dict[str, set[int]] = {}
-    for key, parts in latest:
-        parts_of.setdefault(key, set()).add(parts)
-    picked = []
-    for row, keys in zip(grid.methods, wanted, strict=True):
-        parts = min(set.intersection(*(parts_of.get(key, set()) for key in keys.values())), default=1)
-        found = tuple(latest[key, parts] for key in keys.values() if (key, parts) in latest)
-        missing = tuple(seed for seed, key in keys.items() if (key, parts) not in latest)
-        left_out = tuple(seed for seed in missing if keys[seed] in parts_of)
-        picked.append(Picked(row, found, missing, left_out, tuple(s for s in missing if keys[s] in failures)))
+    by_key: dict[str, dict[_Training, Record]] = {}
+    for (key, training), record in latest.items():
+        by_key.setdefault(key, {})[training] = record
+    picked = [
+        _picked(row, {seed: by_key.get(key, {}) for seed, key in keys.items()}, keys, failures, usual)
+        for row, keys in zip(grid.methods, wanted, strict=True)
+    ]
     if grid.ceiling:
-        picked.append(Picked(None, (latest[PHOTOS, 1],) if (PHOTOS, 1) in latest else ()))
+        picked.append(Picked(None, tuple(by_key.get(PHOTOS, {}).values())[:1]))
     return picked
 
 
-def _micro_batches(record: Record) -> int:
-    """How many micro-batches the training took a batch in: 1 where it took it at once."""
-    return int((record["config"] or {}).get("accumulate", 1))
+def _picked(
+    row: GridRow, found: dict[int, dict[_Training, Record]], keys: dict[int, str], failures: set[str], usual: str
+) -> Picked:
+    """A row's records out of those that each seed has by each training."""
+    used = _one_training(list(found.values()), usual)
+    missing = tuple(seed for seed, by in found.items() if used not in by)
+    whole = {seed for seed in missing if any(parts == used[0] for parts, _ in found[seed])}
+    return Picked(
+        row,
+        tuple(by[used] for by in found.values() if used in by),
+        missing,
+        left_out=tuple(seed for seed in missing if found[seed] and seed not in whole),
+        failed=tuple(seed for seed in missing if keys[seed] in failures),
+        other_training=tuple(seed for seed in missing if seed in whole),
+    )
+
+
+def _one_training(seeds: list[dict[_Training, Record]], usual: str) -> _Training:
+    """The training that a row is of, out of those that each of its seeds has. usual: hash of a protocol."""
+    every = {training for by in seeds for training in by}
+
+    def rank(training: _Training) -> tuple[int, int, int, tuple[datetime, str]]:
+        have = [by[training] for by in seeds if training in by]
+        by_usual = sum(record["protocol"]["hash"] == usual for record in have)
+        return -training[0], len(have), by_usual, max(_age(record) for record in have)
+
+    complete = [training for training in every if all(training in by for by in seeds)]
+    return max(complete or [t for t in every if t[0] == 1], key=rank, default=(1, ""))
+
+
+def _training(record: Record) -> _Training:
+    """How the record's cell was trained, but for its seed: micro-batches (1 where it took batches at once), config."""
+    config = record["config"] or {}
+    kept = {key: value for key, value in config.items() if key not in _NOT_OF_TRAINING}
+    return int(config.get("accumulate", 1)), json.dumps(kept, sort_keys=True)
 
 
 def _failed_keys(record: Record, protocol: str | None) -> set[str]:

@@ -1,18 +1,22 @@
-"""A Table as JSON: every figure with its seeds, records and protocol hashes, in the records' units."""
+"""Tables as JSON: every figure with its seeds, records and protocol hashes, in the records' units."""
 
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
+from dataclasses import asdict
 from typing import Any
 
-from reports.table import Cell, Column, Table, clean
+from reports.layout import several
+from reports.table import Cell, Column, RowTest, Table, clean
 
 _DIGITS = 9  # a published percent as a fraction, without the dust of the division
 
 
-def render_json(table: Table) -> str:
-    """`as_dict` as indented JSON; NaN is refused."""
-    return json.dumps(as_dict(table), indent=2, allow_nan=False, ensure_ascii=False) + "\n"
+def render_json(tables: Table | Sequence[Table]) -> str:
+    """`as_dict` as indented JSON, a list of them where there are several tables; NaN is refused."""
+    found = [as_dict(table) for table in several(tables)]
+    return json.dumps(found if len(found) != 1 else found[0], indent=2, allow_nan=False, ensure_ascii=False) + "\n"
 
 
 def as_dict(table: Table) -> dict[str, Any]:
@@ -38,6 +42,7 @@ def as_dict(table: Table) -> dict[str, Any]:
             }
             for row in table.rows
         ],
+        "tests": [_test(test) for test in table.tests],
         "signatures": [clean(signature) for signature in table.signatures],
         "notes": [clean(note) for note in table.notes],
     }
@@ -48,17 +53,25 @@ def _cell(cell: Cell, column: Column) -> dict[str, Any]:
     if cell.published is not None:
         value = published_value(cell, column)
         figure = cell.published
-        published = {"value": value, "status": figure.status, "source": figure.source, "note": figure.note}
+        published = {"text": figure.text, "value": value, "status": figure.status, "source": figure.source}
+        published["note"] = figure.note
     return {
         "mean": cell.mean,
         "spread": cell.spread,
         "values": list(cell.values),
         "seeds": list(cell.seeds),
+        "interval": None if cell.interval is None else asdict(cell.interval),
+        "mark": cell.mark,
         "records": list(cell.records),
         "protocols": list(cell.protocols),
         "published": published,
         "notes": [clean(note) for note in cell.notes],
     }
+
+
+def _test(test: RowTest) -> dict[str, Any]:
+    """A test, its rows by their keys; null where it has no interval."""
+    return {**asdict(test), "rows": [clean(row) for row in test.rows]}
 
 
 def published_value(cell: Cell, column: Column) -> float | None:

@@ -1,10 +1,11 @@
-"""A Table as Markdown (GitHub's tables)."""
+"""Tables as Markdown (GitHub's tables)."""
 
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 
-from reports.layout import full_caption, lay_out, superscript
+from reports.layout import Entry, full_caption, lay_out, several, split_interval, superscript
 from reports.table import Table, clean
 
 # A colon or an at sign is only special before a word (:smile:, @somebody).
@@ -12,8 +13,12 @@ _SPECIAL = re.compile(r"([\\`*_\[\]<>|~&$]|[:@](?=\w))")
 _LINE_START = re.compile(r"^(?:([-+=#])(?=[-=#\s]|$)|(\d+)([.)])(?=\s|$))")
 
 
-def render_markdown(table: Table) -> str:
-    """Title, caption, the table, footnotes, and the protocol signatures in code spans."""
+def render_markdown(tables: Table | Sequence[Table]) -> str:
+    """Title, caption, the table, footnotes, and the protocol signatures in code spans; best bold, second underlined."""
+    return "\n".join(_one(table) for table in several(tables))
+
+
+def _one(table: Table) -> str:
     layout = lay_out(table)
     heads = ["Method", *(escape(head) for head in layout.heads)]
     lines = [f"**{escape(table.title)}** {escape(full_caption(table))}", ""]
@@ -21,13 +26,19 @@ def render_markdown(table: Table) -> str:
     lines.append("|" + "|".join([":--", *("--:" for _ in heads[1:])]) + "|")
     for line in layout.lines:
         title = escape(line.title) + superscript(line.marks)
-        figures = [escape(entry.text) + superscript(entry.marks) for entry in line.entries]
+        figures = [_figure(entry) + superscript(entry.marks) for entry in line.entries]
         lines.append("| " + " | ".join([f"*{title}*" if line.ceiling else title, *figures]) + " |")
     lines.append("")
     lines += [f"- {superscript((i,))} {escape(note)}" for i, note in enumerate(layout.footnotes, 1)]
     lines += [f"- {escape(note)}" for note in table.notes]
     lines += [f"- {code(signature)}" for signature in table.signatures]
     return "\n".join(lines).rstrip() + "\n"
+
+
+def _figure(entry: Entry) -> str:
+    figure, interval = (escape(part) for part in split_interval(entry.text))
+    shown = {"best": f"**{figure}**", "second": f"<u>{figure}</u>", None: figure}[entry.mark]
+    return f"{shown} {interval}" if interval else shown
 
 
 def escape(text: str) -> str:

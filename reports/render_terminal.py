@@ -7,7 +7,7 @@ from rich.console import Group
 from rich.table import Table as RichTable
 from rich.text import Text
 
-from reports.layout import full_caption, lay_out, superscript
+from reports.layout import Entry, full_caption, lay_out, split_interval, superscript
 from reports.table import Table, clean
 
 
@@ -24,9 +24,16 @@ def render_terminal(table: Table) -> Group:
         if line.ceiling and i:
             grid.add_section()
         cells = [Text(clean(line.title) + superscript(line.marks), style="italic" if line.ceiling else "")]
-        cells += [Text(entry.text + superscript(entry.marks)) for entry in line.entries]
+        cells += [_figure(entry) for entry in line.entries]
         grid.add_row(*cells)
     below = [Text(f"{superscript((i,))} {clean(note)}", style="dim") for i, note in enumerate(layout.footnotes, 1)]
     below += [Text(clean(note), style="dim") for note in table.notes]
     below += [Text(clean(signature), style="dim cyan") for signature in table.signatures]
     return Group(grid, *below)
+
+
+def _figure(entry: Entry) -> Text:
+    """Best bold, second underlined, their footnotes neither."""
+    figure, interval = split_interval(entry.text)
+    style = {"best": "bold", "second": "underline", None: ""}[entry.mark]
+    return Text.assemble((figure, style), interval, superscript(entry.marks))

@@ -51,7 +51,8 @@ class Column:
 
     key: the metric, as under `scores` or `cost` of a record. scale: from a record's figure to the
     printed one (100 for percent). unit: of the printed figure. mixed: whether its cells were scored
-    by more than one protocol.
+    by more than one protocol. measured: False for what no harness measures, such as a human study. flags:
+    what else forbids a comparison of its cells, such as `random weights`.
     """
 
     key: str
@@ -61,6 +62,8 @@ class Column:
     scale: float = 1.0
     unit: str = ""
     mixed: bool = False
+    measured: bool = True
+    flags: tuple[str, ...] = ()
 
     @property
     def percent(self) -> bool:
@@ -73,9 +76,15 @@ class Column:
 
     @property
     def header(self) -> str:
-        """Name, unit where it is not percent, arrow; and a warning where protocols are mixed."""
+        """Name, unit where it is not percent, arrow; and a warning where its cells do not compare."""
         unit = "" if self.unit in ("", "%") else f" ({self.unit})"
-        return f"{self.name}{unit} {self.arrow}" + (" (mixed protocols)" if self.mixed else "")
+        arrow = f" {self.arrow}" if self.measured else ""
+        return f"{self.name}{unit}{arrow}" + (f" ({', '.join(self.warnings)})" if self.warnings else "")
+
+    @property
+    def warnings(self) -> tuple[str, ...]:
+        """Why its cells do not compare."""
+        return (("mixed protocols",) if self.mixed else ()) + self.flags
 
     def text(self, printed: float, signed: bool = False) -> str:
         """A figure in printed units as text; a true minus sign, and no sign on zero."""
@@ -120,13 +129,17 @@ class Cell:
 
 @dataclass(frozen=True)
 class Row:
-    """A row of a table, one cell for each column. ceiling: the real photos, set apart by renderers."""
+    """A row of a table, one cell for each column.
+
+    ceiling: the real photos, set apart by renderers. published: a row of another paper, with nothing to measure.
+    """
 
     key: str
     title: str
     cells: tuple[Cell, ...]
     ceiling: bool = False
     notes: tuple[str, ...] = ()
+    published: bool = False
 
 
 @dataclass(frozen=True)
@@ -134,7 +147,8 @@ class Table:
     """A table of one suite.
 
     signatures: one line for each protocol behind a number, printed under the table in every format.
-    notes: on the whole table. tests: between its rows, empty before they ran.
+    notes: on the whole table. tests: between its rows, empty before they ran. intervals: whether the interval
+    of a figure of one seed is printed behind it.
     """
 
     name: str
@@ -146,14 +160,28 @@ class Table:
     signatures: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
     tests: tuple[RowTest, ...] = ()
+    intervals: bool = False
 
 
 def measured_text(cell: Cell, column: Column) -> str:
     """The measured figure as printed: `62.3`, `62.3 ± 0.4`, or a dash."""
     if cell.mean is None:
         return MISSING
-    spread = "" if cell.spread is None else f" ± {column.text(cell.spread * column.scale)}"
+    # Every seed of a network costs the same, which needs no ± 0.
+    same = not cell.protocols and cell.spread == 0
+    spread = "" if cell.spread is None or same else f" ± {column.text(cell.spread * column.scale)}"
     return column.text(cell.mean * column.scale) + spread
+
+
+def interval_text(cell: Cell, column: Column) -> str:
+    """The interval of a figure of one seed as printed: `[57.9, 61.2]`; empty where there is none.
+
+    Figures of several seeds have their spread instead.
+    """
+    if cell.interval is None or len(cell.values) != 1:
+        return ""
+    ends = (column.text(end * column.scale) for end in (cell.interval.low, cell.interval.high))
+    return f"[{', '.join(ends)}]"
 
 
 def delta(cell: Cell, column: Column) -> float | None:

@@ -12,7 +12,6 @@ from __future__ import annotations
 import argparse
 import os
 import secrets
-import shutil
 import signal
 import socket
 import subprocess
@@ -24,9 +23,15 @@ from contextlib import ExitStack, contextmanager, suppress
 from getpass import getuser
 from pathlib import Path
 
+# Found as a script, whose own folder is on the path, and from the tests, where the folder above it is.
+sys.path.append(str(Path(__file__).resolve().parents[1]))
+
+from scripts.debian_packages import CannotInstall, last_line
+from scripts.debian_packages import install as install_packages
+from scripts.debian_packages import program as found
+
 PROGRAMS = ("munged", "slurmctld", "slurmd", "sbatch", "srun", "squeue", "scontrol", "scancel")
 PACKAGES = ("slurm-wlm", "munge")
-_INSTALLING = 300.0
 _STARTING = 30.0
 _STOPPING = 20.0
 # RealMemory is what jobs may ask for together; nothing holds them to it.
@@ -111,23 +116,10 @@ def running(cpus: int = 2) -> Iterator[Path]:
 
 def install() -> None:
     """Install what is missing, where that can be done. Raises CannotStart."""
-    missing = [name for name in PROGRAMS if found(name) is None]
-    if not missing:
-        return
-    if os.geteuid() != 0 or shutil.which("apt-get") is None:
-        raise CannotStart(f"{missing[0]} is missing, and only root on Debian installs it here")
-    environment = {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}
-    for words in (["update"], ["install", "-y", "--no-install-recommends", *PACKAGES]):
-        try:
-            done = subprocess.run(
-                ["apt-get", *words], env=environment, capture_output=True, text=True, timeout=_INSTALLING, check=False
-            )
-        except subprocess.TimeoutExpired:
-            raise CannotStart(f"apt-get {words[0]} took longer than {_INSTALLING:.0f} s") from None
-        if done.returncode != 0:
-            raise CannotStart(f"apt-get {words[0]} failed: {last_line(done.stderr)}")
-    if missing := [name for name in PROGRAMS if found(name) is None]:
-        raise CannotStart(f"{missing[0]} is missing after the installation of {' and '.join(PACKAGES)}")
+    try:
+        install_packages(PACKAGES, lambda: next((name for name in PROGRAMS if found(name) is None), None))
+    except CannotInstall as why:
+        raise CannotStart(str(why)) from None
 
 
 def start(folder: Path, conf: Path) -> None:
@@ -205,11 +197,6 @@ def alive(pid: int) -> bool:
         return False
 
 
-def found(program: str) -> str | None:
-    """The path of a program; daemons are often not on a user's path."""
-    return shutil.which(program) or shutil.which(program, path="/usr/sbin:/sbin")
-
-
 def free_ports(count: int) -> list[int]:
     """TCP ports of this host that nobody uses now."""
     with ExitStack() as stack:
@@ -217,11 +204,6 @@ def free_ports(count: int) -> list[int]:
         for each in sockets:
             each.bind(("127.0.0.1", 0))
         return [each.getsockname()[1] for each in sockets]
-
-
-def last_line(text: str) -> str:
-    """The last line that says anything."""
-    return next((line.strip() for line in reversed(text.splitlines()) if line.strip()), "no word of why")
 
 
 if __name__ == "__main__":

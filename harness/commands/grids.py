@@ -15,14 +15,23 @@ DEFAULT_OUT = Path("runs")
 
 
 def chosen_grid(
-    name: str, suite: str | None, methods: str | None, seeds: int | None, overrides: Sequence[str] | None
+    name: str,
+    suite: str | None,
+    methods: str | None,
+    seeds: int | None,
+    overrides: Sequence[str] | None,
+    report_only: bool = False,
 ) -> tuple[Grid, str]:
     """The grid and the suite to run or report.
 
     methods: comma-separated rows, by label or method; a name that no row has is added as a method.
-    seeds: their number. overrides: --set pairs; `row:name=value` is for one row alone.
+    seeds: their number. overrides: --set pairs; `row:name=value` is for one row alone. report_only: whether
+    a grid with nothing to run, a human study, will do. Raises UserError.
     """
     grid = load_grid(name)
+    if not grid.runs and not report_only:
+        mend = shlex.join(["spadebench", "report", name, *(["--suite", suite] if suite else [])])
+        raise UserError("a human study, published figures alone: nothing to run", where=name, mend=f"see {mend}")
     suite = suite or (grid.suites[0] if grid.suites else None)
     if suite is None:
         raise UserError("this grid names no suite", where=name, mend="add --suite toyscapes")

@@ -4,34 +4,45 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from harness.commands import options as o
-from harness.commands.grids import DEFAULT_OUT, chosen_grid, fill_command
+from harness.commands import tables as t
+from harness.commands.grids import DEFAULT_OUT
 from harness.errors import UserError, did_you_mean
+from harness.progress import say
+
+if TYPE_CHECKING:
+    from reports.table import Table
 
 # Names of --format, and the ending that reports.write knows each by.
 FORMATS = {"terminal": "", "markdown": "md", "latex": "tex", "html": "html", "csv": "csv", "json": "json"}
 
 
 def report(
-    grid: Annotated[str, typer.Argument(help="Grid: a shipped one such as table1, or your own YAML file.")],
-    suite: Annotated[str | None, typer.Option("--suite", "-s", help="Suite; default: all of the grid's own.")] = None,
-    methods: Annotated[str | None, typer.Option(help="Only these rows, or these methods, comma-separated.")] = None,
-    seeds: Annotated[int | None, typer.Option(help="Number of seeds, from 0; default: the grid's own.", min=1)] = None,
+    grid: t.GridName,
+    suite: t.SuiteName = None,
+    methods: t.Methods = None,
+    seeds: t.Seeds = None,
     overrides: o.RowSet = None,
     budget: o.Budget = None,
     data_root: o.DataRoot = None,
-    out: Annotated[Path, typer.Option("--out", "-o", help="Folder of the records.")] = DEFAULT_OUT,
+    out: t.Out = DEFAULT_OUT,
     form: Annotated[str, typer.Option("--format", help=f"One of: {', '.join(FORMATS)}.")] = "terminal",
     to: Annotated[Path | None, typer.Option(help="Write all formats into this folder.")] = None,
-    protocol: Annotated[
-        str | None, typer.Option(help="Only records of this protocol; default: the suite's own.")
-    ] = None,
-    mix: Annotated[
-        bool, typer.Option("--mix", help="Put figures of different protocols into one column, and say so.")
+    protocol: t.Protocol = None,
+    mix: t.Mix = False,
+    published: t.PublishedFiles = None,
+    tests: Annotated[
+        bool, typer.Option(help="Test the rows against each other, from their confusions, and mark the best.")
+    ] = True,
+    intervals: Annotated[
+        bool, typer.Option("--intervals", help="Print the 95% interval behind a figure of one seed.")
+    ] = False,
+    standalone: Annotated[
+        bool, typer.Option("--standalone", help="With --format latex: a file that compiles on its own.")
     ] = False,
     as_json: o.Json = False,
 ) -> None:
@@ -41,46 +52,52 @@ def report(
     Example:
       spadebench report table1 --suite toyscapes --format markdown
     """
-    from rich.console import Console
-
-    from reports.build import build_table
-    from reports.records import read_records
-    from reports.render_terminal import render_terminal
-    from reports.write import FORMATS as RENDERERS
-    from reports.write import write_report
-
     if form not in FORMATS:
         raise UserError(f"unknown format '{form}'", where="--format", mend=did_you_mean(form, FORMATS))
-    loaded, first = chosen_grid(grid, suite, methods, seeds, overrides)
-    suites = [first] if suite else list(loaded.suites)
-    if form == "html" and len(suites) > 1 and not as_json:
-        raise UserError("a page holds one suite", where="--format html", mend="add --suite, or use --to FOLDER")
-    given = {"--methods": methods, "--seeds": seeds, "--set": overrides, "--budget": budget, "--protocol": protocol}
-    records, tables = read_records(out), []
-    for name in suites:
-        sized = loaded
-        if budget is not None:
-            from harness.cells import load_suite
-            from harness.evaluation.places import Places
-
-            sized = replace(loaded, set=o.with_budget(dict(loaded.set), budget, load_suite(name), Places(data_root)))
-        command = fill_command(grid, name, out, given)
-        tables.append(build_table(sized, name, records, mix=mix, protocol=protocol, command=command))
+    if standalone and (form != "latex" or as_json):
+        raise UserError("only LaTeX has a standalone file", where="--standalone", mend="add --format latex")
+    if intervals and not tests:
+        raise UserError("intervals come with the tests", where="--intervals", mend="leave out --no-tests")
+    choice = t.Choice(
+        grid, suite, methods, seeds, overrides, budget, data_root, out, protocol, mix, tuple(published or ())
+    )
+    tables = _tables(choice, tests, intervals)
     if to is not None:
-        from harness.progress import say
+        _write(tables, to)
+    _print(tables, "json" if as_json else form, standalone)
 
-        for table in tables:
-            for kind, path in write_report(table, to, f"{loaded.name}-{table.suite}").items():
-                say(f"{kind}: {path}")
-    if as_json or form == "json":
-        from reports.render_json import as_dict
 
-        o.print_json([as_dict(table) for table in tables] if len(tables) > 1 else as_dict(tables[0]))
-    elif form == "terminal":
+def _tables(choice: t.Choice, tests: bool, intervals: bool) -> list[Table]:
+    from reports.records import read_records
+
+    sized = choice.grids()
+    others = choice.others(sized[0][0], [suite for _, suite in sized])
+    records = read_records(choice.out)
+    tables = [choice.table(grid, suite, records, others) for grid, suite in sized]
+    if tests:
+        from reports.significance import with_tests
+
+        tables = [with_tests(table, choice.out, say=say) for table in tables]
+    return [replace(table, intervals=intervals) for table in tables]
+
+
+def _write(tables: list[Table], to: Path) -> None:
+    from reports.write import write_report
+
+    for table in tables:
+        for kind, path in write_report(table, to, f"{table.name}-{table.suite}").items():
+            say(f"{kind}: {path}")
+
+
+def _print(tables: list[Table], form: str, standalone: bool) -> None:
+    if form == "terminal":
+        from rich.console import Console
+
+        from reports.render_terminal import render_terminal
+
         for table in tables:
             Console().print(render_terminal(table))
-    elif form == "csv":  # which names the suite in each line
-        first_text, *more = (RENDERERS["csv"](table) for table in tables)
-        print("".join([first_text, *(text.partition("\n")[2] for text in more)]), end="")
-    else:
-        print("\n".join(RENDERERS[FORMATS[form]](table) for table in tables))
+        return
+    from reports.write import FORMATS as RENDERERS
+
+    print(RENDERERS["standalone.tex" if standalone else FORMATS[form]](tables), end="")

@@ -154,11 +154,12 @@ def test_cost_has_no_protocol_and_is_never_mixed(make: Make) -> None:
     assert texts(table)["SPADE"] == ["93.0", "281.3"]
 
 
-@pytest.mark.parametrize("mix", [False, True])
-def test_a_score_by_random_weights_is_refused(make: Make, table1: Grid, mix: bool) -> None:
-    record = make(notes=["segmenter drn_d_105 has Random weights"])
-    with pytest.raises(UserError, match=f"record {record['id']}: scored with random weights"):
-        build_table(table1, "cityscapes", [record], mix=mix)
+def test_a_cost_has_no_spread_over_seeds_and_is_not_missing_of_photos(make: Make) -> None:
+    grid = parse_grid("{methods: [spade], seeds: [0, 1], ceiling: true, columns: [parameters, miou]}", "g", "g")
+    table = build_table(grid, "toyscapes", [make(suite="toyscapes", seed=0), make(suite="toyscapes", seed=1)])
+    assert texts(table)["SPADE"] == ["93.0", "62.3 ± 0.0"]
+    photos = build_table(grid, "toyscapes", [make("photos", "toyscapes")]).rows[-1]
+    assert photos.cells[0].notes == ()
 
 
 def test_flags_of_a_record_become_footnotes_of_its_row(make: Make, table1: Grid) -> None:
@@ -197,7 +198,7 @@ def test_a_label_wins_over_the_title_of_the_record(make: Make) -> None:
 def test_an_unverified_published_figure_says_so(make: Make) -> None:
     grid = parse_grid("{methods: [{name: spade, published: spade_kernel5}], published: table4}", "g", "g")
     table = build_table(grid, "cityscapes", [make()])
-    assert any("61.8: unverified" in note for note in lay_out(table).footnotes)
+    assert "published figure unverified: from memory alone" in lay_out(table).footnotes
 
 
 def test_the_order_of_records_changes_nothing(full: list[dict[str, Any]], table1: Grid) -> None:

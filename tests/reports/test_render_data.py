@@ -7,6 +7,7 @@ import io
 import json
 from dataclasses import replace
 
+from hand_tables import compared_table
 from rich.console import Console
 
 from reports.render_csv import FIELDS, render_csv
@@ -45,6 +46,50 @@ def test_json_holds_fractions_seeds_records_and_both_figures(table: Table) -> No
     assert found["rows"][-1]["ceiling"] is True
     assert found["signatures"] == list(table.signatures)
     assert [column["key"] for column in found["columns"]] == ["miou", "accuracy", "fid"]
+
+
+def test_csv_and_json_hold_intervals_marks_and_tests_in_the_records_units() -> None:
+    table = compared_table()
+    line = next(
+        one
+        for one in csv.DictReader(io.StringIO(render_csv(table)))
+        if (one["row"], one["metric"]) == ("spade", "accuracy")
+    )
+    interval = table.rows[3].cells[1].interval
+    assert interval is not None
+    assert (line["interval_low"], line["interval_high"]) == (repr(interval.low), repr(interval.high))
+    assert (line["interval_level"], line["interval_unit"], line["mark"]) == ("0.95", "images", "second")
+    found = json.loads(render_json(table))
+    cells = {row["key"]: row["cells"] for row in found["rows"]}
+    assert cells["spade"]["accuracy"]["interval"] == {
+        "low": interval.low,
+        "high": interval.high,
+        "level": 0.95,
+        "unit": "images",
+    }
+    assert (cells["spade"]["miou"]["mark"], cells["crn"]["miou"]["mark"]) == ("best", None)
+    assert cells["crn"]["miou"]["interval"] is None
+    assert found["tests"][0] == {
+        "column": "miou",
+        "rows": ["spade", "pix2pixhd"],
+        "difference": 0.0395,
+        "low": 0.021,
+        "high": 0.058,
+        "p": 0.0002,
+        "p_holm": 0.0012,
+        "test": "paired bootstrap",
+        "unit": "images",
+    }
+    assert found["tests"][1]["low"] is None
+
+
+def test_the_terminal_sets_the_best_bold_and_the_second_underlined() -> None:
+    console = Console(width=200, file=io.StringIO(), force_terminal=True, color_system="standard")
+    console.print(render_terminal(compared_table()))
+    assert isinstance(console.file, io.StringIO)
+    shown = console.file.getvalue()
+    assert "\x1b[1m62.3 ± 0.3\x1b[0m" in shown
+    assert "\x1b[4m58.4 ± 0.6\x1b[0m" in shown
 
 
 def test_the_terminal_shows_figures_signatures_and_markup_as_it_is(table: Table) -> None:

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hand_tables import compared_table, plain_table
 
 from ablations.grid import Grid
 from harness.errors import UserError
@@ -20,11 +21,19 @@ def test_a_report_is_written_in_every_format_and_nothing_else(
 ) -> None:
     table = build_table(table1, "cityscapes", full)
     paths = write_report(table, tmp_path / "out", "table1-cityscapes")
-    assert set(paths) == {"md", "tex", "html", "csv", "json"}
+    assert set(paths) == {"md", "tex", "standalone.tex", "html", "csv", "json"}
     assert sorted((tmp_path / "out").iterdir()) == sorted(paths.values())
     for name, path in paths.items():
         assert path.name == f"table1-cityscapes.{name}"
         assert path.read_text(encoding="utf-8") == FORMATS[name](table)
+
+
+def test_several_tables_are_one_report_with_its_pictures(tmp_path: Path) -> None:
+    tables = [compared_table(), plain_table()]
+    paths = write_report(tables, tmp_path, "both", [("A curve", "data:image/png;base64,AAAA")])
+    assert sorted(tmp_path.iterdir()) == sorted(paths.values())
+    assert '<img src="data:image/png;base64,AAAA" alt="A curve">' in paths["html"].read_text(encoding="utf-8")
+    assert paths["standalone.tex"].read_text(encoding="utf-8") == FORMATS["standalone.tex"](tables)
 
 
 @pytest.mark.parametrize("stem", ["", ".hidden", "a/b", "../up", "a b", "x\0"])
@@ -51,7 +60,7 @@ def test_a_disk_that_refuses_leaves_the_old_report(
 
 
 def test_reports_bring_in_neither_torch_nor_pandas_nor_matplotlib() -> None:
-    modules = ["build", "gallery", "layout", "published", "records", "render_terminal", "table", "write"]
+    modules = ["build", "layout", "published", "records", "render_terminal", "table", "write"]
     code = (
         f"import sys, {', '.join(f'reports.{name}' for name in modules)}\n"
         "sys.exit(' '.join({'torch', 'pandas', 'matplotlib', 'mmengine'} & set(sys.modules)) or 0)"
