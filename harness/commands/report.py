@@ -17,6 +17,7 @@ from harness.progress import say
 if TYPE_CHECKING:
     from reports.table import Table
 
+Pictures = list[tuple[str, str]]  # caption and data URI
 # Names of --format, and the ending that reports.write knows each by.
 FORMATS = {"terminal": "", "markdown": "md", "latex": "tex", "html": "html", "csv": "csv", "json": "json"}
 
@@ -44,6 +45,10 @@ def report(
     standalone: Annotated[
         bool, typer.Option("--standalone", help="With --format latex: a file that compiles on its own.")
     ] = False,
+    pictures: Annotated[
+        list[Path] | None,
+        typer.Option("--picture", help="PNG or SVG for the HTML page, as of spadebench figure; may be repeated."),
+    ] = None,
     as_json: o.Json = False,
 ) -> None:
     """Print the table of a grid from the records there are; what is missing is named with the command for it.
@@ -52,19 +57,24 @@ def report(
     Example:
       spadebench report table1 --suite toyscapes --format markdown
     """
+    from reports.pictures import page_picture
+
     if form not in FORMATS:
         raise UserError(f"unknown format '{form}'", where="--format", mend=did_you_mean(form, FORMATS))
     if standalone and (form != "latex" or as_json):
         raise UserError("only LaTeX has a standalone file", where="--standalone", mend="add --format latex")
     if intervals and not tests:
         raise UserError("intervals come with the tests", where="--intervals", mend="leave out --no-tests")
+    if pictures and to is None and (form != "html" or as_json):
+        raise UserError("only the HTML page takes pictures", where="--picture", mend="add --format html or --to FOLDER")
+    shown = [page_picture(path) for path in pictures or ()]
     choice = t.Choice(
         grid, suite, methods, seeds, overrides, budget, data_root, out, protocol, mix, tuple(published or ())
     )
     tables = _tables(choice, tests, intervals)
     if to is not None:
-        _write(tables, to)
-    _print(tables, "json" if as_json else form, standalone)
+        _write(tables, to, shown)
+    _print(tables, "json" if as_json else form, standalone, shown)
 
 
 def _tables(choice: t.Choice, tests: bool, intervals: bool) -> list[Table]:
@@ -81,15 +91,15 @@ def _tables(choice: t.Choice, tests: bool, intervals: bool) -> list[Table]:
     return [replace(table, intervals=intervals) for table in tables]
 
 
-def _write(tables: list[Table], to: Path) -> None:
+def _write(tables: list[Table], to: Path, pictures: Pictures) -> None:
     from reports.write import write_report
 
     for table in tables:
-        for kind, path in write_report(table, to, f"{table.name}-{table.suite}").items():
+        for kind, path in write_report(table, to, f"{table.name}-{table.suite}", pictures).items():
             say(f"{kind}: {path}")
 
 
-def _print(tables: list[Table], form: str, standalone: bool) -> None:
+def _print(tables: list[Table], form: str, standalone: bool, pictures: Pictures) -> None:
     if form == "terminal":
         from rich.console import Console
 
@@ -97,6 +107,11 @@ def _print(tables: list[Table], form: str, standalone: bool) -> None:
 
         for table in tables:
             Console().print(render_terminal(table))
+        return
+    if form == "html":
+        from reports.render_html import render_html
+
+        print(render_html(tables, pictures), end="")
         return
     from reports.write import FORMATS as RENDERERS
 
