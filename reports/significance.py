@@ -20,6 +20,8 @@ from reports.scored import Bench, Scored
 from reports.table import Cell, Column, Interval, Mark, RowTest, Table, clean
 
 Pair = tuple[int, int]
+# All pairs of more rows would take minutes, and Holm over so many tests leaves little to be shown.
+MOST_ROWS = 24
 
 
 @dataclass
@@ -76,6 +78,9 @@ def _column(table: Table, index: int, bench: Bench) -> _Found:
     )
     one = _Found(ranked)
     if half is None:
+        return one
+    if len(ranked) > MOST_ROWS:
+        one.reason = f"{len(ranked)} rows are too many to be tested pair by pair (choose some with --methods)"
         return one
     if column.mixed:
         one.reason = "scored by more than one protocol"

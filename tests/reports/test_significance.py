@@ -192,3 +192,12 @@ def test_the_order_of_rows_changes_no_bit_and_marks_follow_from_the_tests(
         assert {row for row, mark in marks.items() if mark == "best"} == (
             {row for row in marks if row != "photos"} - beaten if beaten else set()
         )
+
+
+def test_a_table_of_very_many_rows_is_not_tested_pair_by_pair_and_says_so(tmp_path: Path) -> None:
+    table = marked(by_hand(tmp_path, rows_of({f"row {n}": 0.5 + 0.01 * n for n in range(25)})), tmp_path)
+    assert table.tests == ()
+    assert set(marks_of(table, "miou").values()) == {None}
+    assert said(table, "mIoU") == [
+        "mIoU, Accuracy, FID: unmarked, 25 rows are too many to be tested pair by pair (choose some with --methods)."
+    ]
