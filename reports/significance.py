@@ -20,8 +20,9 @@ from reports.scored import Bench, Scored
 from reports.table import Cell, Column, Interval, Mark, RowTest, Table, clean
 
 Pair = tuple[int, int]
-# All pairs of more rows would take minutes, and Holm over so many tests leaves little to be shown.
+# All pairs of more would take minutes, and Holm over so many tests leaves little to be shown.
 MOST_ROWS = 24
+MOST_TRAININGS = 200
 
 
 @dataclass
@@ -52,6 +53,9 @@ def with_tests(
         raise UserError(f"{resamples} resamples are too few", mend="take 1000 or more")
     bench = Bench(folder / "records", resamples, level, say)
     found = [_column(table, index, bench) for index in range(len(table.columns))]
+    twins = _twins(table)
+    for one in found:
+        one.tests = {pair: test for pair, test in one.tests.items() if tuple(sorted(pair)) not in twins}
     family = [(one, pair) for one in found for pair in one.tests]
     p_values = [one.tests[pair].p for one, pair in family]
     # No p is no evidence.
@@ -65,7 +69,7 @@ def with_tests(
         for n, row in enumerate(table.rows)
     ]
     tests = [test for one, column in zip(found, table.columns, strict=True) for test in _row_tests(one, column, table)]
-    notes = [clean(note) for note in _notes(table.columns, found, level)]
+    notes = [clean(note) for note in [*_notes(table.columns, found, level), *_of_twins(table, twins)]]
     return replace(table, rows=tuple(rows), tests=tuple(tests), notes=(*table.notes, *notes))
 
 
@@ -79,8 +83,10 @@ def _column(table: Table, index: int, bench: Bench) -> _Found:
     one = _Found(ranked)
     if half is None:
         return one
-    if len(ranked) > MOST_ROWS:
-        one.reason = f"{len(ranked)} rows are too many to be tested pair by pair (choose some with --methods)"
+    trainings = sum(len(cells[n].values) for n in ranked)
+    if len(ranked) > MOST_ROWS or trainings > MOST_TRAININGS:
+        many = f"{len(ranked)} rows" if len(ranked) > MOST_ROWS else f"{trainings} trainings"
+        one.reason = f"{many} are too many to be tested pair by pair (choose some with --methods)"
         return one
     if column.mixed:
         one.reason = "scored by more than one protocol"
@@ -91,6 +97,22 @@ def _column(table: Table, index: int, bench: Bench) -> _Found:
     elif not one.reason and len(one.rows) > 1:
         _over_seeds(one, cells, bench)
     return one
+
+
+def _twins(table: Table) -> list[Pair]:
+    """Pairs of rows whose scores are equal to the last digit in every column: one training under two names, as where
+    a suite has no loss that a row could leave out."""
+    scores = [n for n, column in enumerate(table.columns) if metric_of(column.key).half is not None]
+    told = {n: tuple(row.cells[at].values for at in scores) for n, row in enumerate(table.rows) if not row.ceiling}
+    return [(i, j) for i, j in combinations(told, 2) if told[i] == told[j] and len([v for v in told[i] if v]) > 1]
+
+
+def _of_twins(table: Table, twins: Sequence[Pair]) -> list[str]:
+    return [
+        f"{table.rows[i].title} and {table.rows[j].title}: equal in every score to the last digit, on this suite one "
+        "training under two names; not tested against each other."
+        for i, j in twins
+    ]
 
 
 def _over_seeds(one: _Found, cells: Mapping[int, Cell], bench: Bench) -> None:

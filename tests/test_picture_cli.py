@@ -146,7 +146,7 @@ def test_failures_are_the_worst_images_of_a_class_and_read_as_they_were_scored(r
         (("comparison", *TWO, "--samples", "val_000077"), "no sample 'val_000077' (did you mean val_0000"),
         (("comparison", *TWO, "--samples", "telling:none"), "'none' is no number of images"),
         (("comparison", *TWO, "--samples", "telling:17"), "choose 1 to 16"),
-        (("comparison", *TWO, "--by", "iou"), "unknown by 'iou'"),
+        (("comparison", *TWO, "--by", "iou"), "--by: unknown value 'iou'"),
         (("comparison", *TWO, "--width", "x"), "'x' is no width"),
         (("comparison", "--methods", "spade", "--samples", "telling:2"), "here is one (name two methods"),
         (("comparison", *TWO, "--seed", "1"), "has no checkpoint (train it: spadebench run table1"),

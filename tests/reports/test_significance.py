@@ -201,3 +201,24 @@ def test_a_table_of_very_many_rows_is_not_tested_pair_by_pair_and_says_so(tmp_pa
     assert said(table, "mIoU") == [
         "mIoU, Accuracy, FID: unmarked, 25 rows are too many to be tested pair by pair (choose some with --methods)."
     ]
+
+
+def test_very_many_trainings_are_not_tested_pair_by_pair_either(tmp_path: Path) -> None:
+    table = by_hand(tmp_path, rows_of({"low": 0.5, "high": 0.8}))
+    rows = tuple(
+        replace(row, cells=tuple(replace(cell, values=cell.values * 101) for cell in row.cells)) for row in table.rows
+    )
+    assert said(marked(replace(table, rows=rows), tmp_path), "mIoU")[0].startswith(
+        "mIoU, Accuracy, FID: unmarked, 202 trainings are too many"
+    )
+
+
+def test_rows_that_are_one_training_under_two_names_are_told_and_not_tested_against_each_other(tmp_path: Path) -> None:
+    table = by_hand(tmp_path, rows_of(SPREAD))
+    high, top = (next(row for row in table.rows if row.key == key) for key in ("high", "top"))
+    twin = replace(top, cells=high.cells)
+    found = marked(replace(table, rows=tuple(twin if row is top else row for row in table.rows)), tmp_path)
+    assert not [test for test in found.tests if set(test.rows) == {"high", "top"}]
+    assert {frozenset(test.rows) for test in found.tests} >= {frozenset({"high", "low"}), frozenset({"top", "low"})}
+    (note,) = [note for note in found.notes if "under two names" in note]
+    assert note.startswith(f"{high.title} and {top.title}: ")
