@@ -47,6 +47,8 @@ COLUMNS = (
 STUDY = ("spade_preferred",)
 _FIELDS = ("name", "title", "caption", "methods", "suites", "seeds", "set", "ceiling", "columns", "published")
 _ROW_FIELDS = ("name", "label", "set", "published")
+# The most that torch's CPU generator takes.
+MAX_SEED = 2**32 - 1
 _PLAIN_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.+-]*")
 
 
@@ -56,13 +58,16 @@ class GridRow:
 
     name: a registered method. label: as the row is printed, None: by the method's title. set: overrides
     by dotted name, over those of the grid. published: the row's name in results/published; a row with
-    overrides of its own is another network than the published one, so it has none unless stated.
+    overrides of its own is another network than the published one, so it has none unless stated. where: the
+    place it was written at, for errors. given: the names of `set` that are of the command line.
     """
 
     name: str
     label: str | None = None
     set: Mapping[str, Any] = field(default_factory=dict)
     published: str | None = None
+    where: str = field(default="", compare=False)
+    given: frozenset[str] = field(default=frozenset(), compare=False)
 
 
 @dataclass(frozen=True)
@@ -70,7 +75,8 @@ class Grid:
     """The cells methods x suites x seeds, and how they make a table.
 
     origin: the shipped name or the path it was loaded from, as a user names it on the command line.
-    published: name of the published table to compare with, or None. The other fields: see the module.
+    published: name of the published table to compare with, or None. given: the names of `set` that are of the
+    command line. The other fields: see the module.
     """
 
     name: str
@@ -84,6 +90,7 @@ class Grid:
     ceiling: bool = False
     columns: tuple[str, ...] = ("miou", "accuracy", "distance")
     published: str | None = None
+    given: frozenset[str] = field(default=frozenset(), compare=False)
 
     @property
     def runs(self) -> bool:
@@ -153,8 +160,15 @@ def _grid(data: dict[str, Any], name: str, origin: str) -> Grid:
     suites = tuple(_list(data, "suites", origin, str))
     seeds = tuple(_list(data, "seeds", origin, int)) if "seeds" in data else (0,)
     columns = tuple(_list(data, "columns", origin, str)) if "columns" in data else Grid.columns
-    if not seeds or min(seeds) < 0:
-        raise UserError("seeds are whole numbers from 0", where=f"{origin}: seeds", mend="seeds: [0, 1, 2]")
+    if not seeds:
+        raise UserError("a grid needs at least one seed", where=f"{origin}: seeds", mend="seeds: [0, 1, 2]")
+    for i, seed in enumerate(seeds):
+        if not 0 <= seed <= MAX_SEED:
+            raise UserError(
+                f"{seed} is no seed",
+                where=f"{origin}: seeds[{i}]",
+                mend=f"'seeds' entries are whole numbers from 0 to {MAX_SEED}",
+            )
     if not columns:
         raise UserError("a grid needs at least one column", where=f"{origin}: columns", mend=did_you_mean("", COLUMNS))
     for column in columns:
@@ -186,7 +200,7 @@ def _grid(data: dict[str, Any], name: str, origin: str) -> Grid:
 
 def _row(entry: Any, where: str) -> GridRow:
     if isinstance(entry, str):
-        return GridRow(entry, published=entry)
+        return GridRow(entry, published=entry, where=where)
     if not isinstance(entry, dict):
         raise UserError(
             "a method is a name or a mapping",
@@ -199,7 +213,8 @@ def _row(entry: Any, where: str) -> GridRow:
         raise UserError("a method needs a name", where=where, mend="name: spade")
     overrides = _overrides(entry, where)
     label = _typed(entry, "label", None, str, where)
-    return GridRow(name, label, overrides, _typed(entry, "published", None if overrides else name, str, where))
+    published = _typed(entry, "published", None if overrides else name, str, where)
+    return GridRow(name, label, overrides, published, where)
 
 
 def _known(data: Mapping[Any, Any], fields: tuple[str, ...], where: str) -> None:
@@ -208,13 +223,15 @@ def _known(data: Mapping[Any, Any], fields: tuple[str, ...], where: str) -> None
             raise UserError(f"unknown field '{key}'", where=where, mend=did_you_mean(str(key), fields))
 
 
-def _typed(data: Mapping[str, Any], key: str, default: Any, kind: type, where: str) -> Any:
+def _typed(data: Mapping[str, Any], key: str, default: Any, kind: type, where: str, entry: bool = False) -> Any:
     value = data.get(key)
     if value is None:
         return default
     if not isinstance(value, kind) or (kind is int and isinstance(value, bool)):
         wanted = {str: "text", bool: "true or false", list: "a list", dict: "a mapping", int: "a whole number"}[kind]
-        raise UserError(f"'{value}' is not {wanted}", where=f"{where}: {key}", mend=f"{key} is {wanted}")
+        several = {"text": "text", "a whole number": "whole numbers"}
+        mend = f"'{key}' entries are {several[wanted]}" if entry else f"{key} is {wanted}"
+        raise UserError(f"'{value}' is not {wanted}", where=f"{where}: {key}", mend=mend)
     return value
 
 
@@ -228,7 +245,7 @@ def _list(data: Mapping[str, Any], key: str, where: str, kind: type | None = Non
         for i, value in enumerate(values):
             if value is None:
                 raise UserError("an entry is empty", where=f"{where}: {key}[{i}]", mend="take the entry out")
-            _typed({key: value}, key, None, kind, where)
+            _typed({key: value}, key, None, kind, where, entry=True)
     return values
 
 

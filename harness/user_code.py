@@ -40,11 +40,11 @@ def told(where: str, file: Path | None = None) -> Iterator[None]:
         raise UserError(
             f"cannot import '{error.name}'", where=where, mend="install it, or run where it can be found"
         ) from error
-    except Exception as error:  # it is code, and may raise anything
+    except (Exception, SystemExit) as error:  # it is code, and may raise anything, or call sys.exit
         raise UserError(f"this code does not load: {error_line(error)}", where, _last_line(error, file)) from error
 
 
-def _last_line(error: Exception, file: Path | None) -> str:
+def _last_line(error: BaseException, file: Path | None) -> str:
     """The last line of a user's file that was run before an error, for people; empty where none is known."""
     frames = traceback.extract_tb(error.__traceback__)
     lines = [frame.lineno for frame in frames if file is not None and Path(frame.filename).name == file.name]

@@ -83,7 +83,8 @@ def _scores(verdict: Mapping[str, Any]) -> Section:
         adds = "–" if row["multiply_adds"] is None else f"{row['multiply_adds'] / 1e9:.3f} G"
         parameters = "–" if row["parameters"] is None else f"{row['parameters'] / 1e6:.2f} M"
         rows.append((row["title"], *shown, parameters, adds))
-    return Section("Scores, mean ± standard deviation over seeds", (), (*heads, "Multiply-adds"), tuple(rows))
+    notes = tuple(f"{row['title']}: {note}" for row in verdict["rows"] for note in row["notes"])
+    return Section("Scores, mean ± standard deviation over seeds", notes, (*heads, "Multiply-adds"), tuple(rows))
 
 
 def _tests(verdict: Mapping[str, Any]) -> Section:
@@ -97,7 +98,8 @@ def _tests(verdict: Mapping[str, Any]) -> Section:
         rows.append((one["rival"], *figures, *rest))
     explained = (
         "p: two-sided, of mIoU. Holm: corrected over the rivals. p over seeds: exact permutation, which assumes "
-        "nothing of how scores are spread; `can reach`: the least p that it can give with these seeds."
+        "nothing of how scores are spread, uncorrected; `can reach`: the least p that it can give with these seeds, "
+        "uncorrected too. Where that, times the number of rivals, is over 0.05, several seeds leave the verdict open."
     )
     return Section("Tests", (explained.replace("`", ""),), heads, tuple(rows))
 

@@ -161,7 +161,10 @@ def test_dry_run_trains_nothing(tmp_path: Path) -> None:
     words = ("--suite", "toyscapes", *SMALL_SET, "--out", tmp_path / "store", "--dry-run")
     spadebench("train", "spade", *words)
     planned = json.loads(spadebench("run", "table1", *words[:2], "--methods", "spade", *words[2:], "--json").stdout)
-    assert [c["done"] for c in planned["cells"]] == [False]
+    assert [(c["done"], c["name"].split("-")[0]) for c in planned["cells"]] == [
+        (False, "spade"),
+        (False, "real photos of toyscapes"),
+    ]
     assert not (tmp_path / "store" / "cells").exists()
     assert not (tmp_path / "store" / "records").exists()
 

@@ -17,6 +17,7 @@ from harness.registry import import_plugin
         ("def f(:\n    pass\n", r"this code does not load: SyntaxError: invalid syntax \(broken_code.py, line 1\)"),
         ("\n\nraise ValueError('boom')\n", r"this code does not load: ValueError: boom \(see line 3\)"),
         ("{}['key']\n", r"this code does not load: KeyError: 'key' \(see line 1\)"),
+        ("import sys\nsys.exit(0)\n", r"this code does not load: SystemExit: 0 \(see line 2\)"),
         ("import no_such_module\n", "cannot import 'no_such_module'"),
     ],
 )

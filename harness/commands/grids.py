@@ -6,10 +6,14 @@ import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from ablations.grid import Grid, GridRow, load_grid
 from harness.errors import UserError, did_you_mean
 from harness.overrides import parse_set
+
+if TYPE_CHECKING:
+    from harness.suites.base import Suite
 
 DEFAULT_OUT = Path("runs")
 
@@ -42,17 +46,33 @@ def chosen_grid(
     for key, value in parse_set(list(overrides or ())).items():
         row_name, colon, dotted = key.rpartition(":")
         if not colon:
-            grid = replace(grid, set={**grid.set, key: value})
+            grid = replace(grid, set={**grid.set, key: value}, given=grid.given | {key})
             continue
         known = [row.label or row.name for row in grid.methods]
         if row_name not in known:
             raise UserError(f"no row is called '{row_name}'", where=f"--set {key}", mend=did_you_mean(row_name, known))
         rows = [
-            replace(row, set={**row.set, dotted: value}) if (row.label or row.name) == row_name else row
+            replace(row, set={**row.set, dotted: value}, given=row.given | {dotted})
+            if (row.label or row.name) == row_name
+            else row
             for row in grid.methods
         ]
         grid = replace(grid, methods=tuple(rows))
     return grid, suite
+
+
+def grid_suites(grid: Grid, asked: str | None) -> list[Suite]:
+    """The suite asked for, or all of the grid's own. Raises UserError, with its place, for an unknown one."""
+    from harness.cells import load_suite
+
+    found = []
+    for i, name in enumerate([asked] if asked else grid.suites):
+        try:
+            found.append(load_suite(name))
+        except UserError as error:
+            where = "--suite" if asked else f"{grid.origin}: suites[{i}]"
+            raise UserError(error.what, where, error.mend) from error
+    return found
 
 
 def fill_command(grid: str, suite: str, out: Path, given: Mapping[str, str | int | Sequence[str] | None]) -> str:
@@ -73,5 +93,5 @@ def _rows(grid: Grid, methods: str) -> tuple[GridRow, ...]:
         if not name:
             raise UserError("an empty name", where=f"--methods {methods}", mend="write spade,pix2pixhd")
         found = [row for row in grid.methods if name in (row.label, row.name)]
-        rows += found or [GridRow(name)]
+        rows += found or [GridRow(name, where=f"--methods {methods}")]
     return tuple(rows)

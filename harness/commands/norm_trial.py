@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from harness.launch.launchers.launcher import Launcher
     from harness.norm_check.check import NormCheck
     from harness.norm_check.verdict import Trained, Verdict
+    from harness.suites.base import Suite
 
 METHOD = "spade"
 # What a rival is called, where it is no norm: the method that it is.
@@ -61,6 +62,17 @@ def trial_grid(norm: dict[str, Any], rivals: Sequence[str], seeds: int) -> Grid:
         seeds=tuple(range(seeds)),
         columns=("parameters", "multiply_adds", "miou", "accuracy", "distance"),
     )
+
+
+def refuse_equal_rows(grid: Grid, suite: Suite) -> None:
+    """Raises UserError where two rows are one training under two names: it would count as two rivals."""
+    from harness.launch.grids.plan import grid_cells
+
+    rows: dict[str, str] = {}
+    for row, cell in zip(grid.methods, grid_cells(replace(grid, seeds=grid.seeds[:1]), suite), strict=True):
+        title = row.label or row.name
+        if (same := rows.setdefault(cell.id, title)) != title:
+            raise UserError(f"'{same}' and '{title}' are the same training", where="--against", mend="leave one out")
 
 
 def called(norm: dict[str, Any]) -> str:

@@ -13,7 +13,7 @@ import typer
 from harness.commands import cluster_options as c
 from harness.commands import options as o
 from harness.commands.grid_work import absolute, end, work
-from harness.commands.grids import chosen_grid, fill_command
+from harness.commands.grids import chosen_grid, fill_command, grid_suites
 from harness.commands.spread_missing import say_without_spread
 from harness.progress import say
 
@@ -83,16 +83,16 @@ def run(
     """
     o.refuse_torchrun("run")
     o.import_user_code(user_code)
-    from harness.cells import load_suite
     from harness.evaluation.bench import open_bench
     from harness.evaluation.places import Places
     from harness.evaluation.spread import check_halves
     from harness.launch.grids.grid_plan import checked_cells, plan_grid
-    from harness.launch.grids.plan import How
+    from harness.launch.grids.plan import How, check_retry
     from harness.launch.launchers.opening import LaunchOptions, open_launcher
     from harness.protocols.load import load_protocol
 
-    chosen, first = chosen_grid(grid, suite, methods, seeds, overrides)
+    check_retry(retry or [])
+    chosen, _ = chosen_grid(grid, suite, methods, seeds, overrides)
     scored = None if protocol == "native" else protocol
     given = {"--methods": methods, "--seeds": seeds, "--set": overrides, "--budget": budget, "--protocol": scored}
     cluster = c.slurm_options(
@@ -101,13 +101,12 @@ def run(
     runner = open_launcher(LaunchOptions(launcher, jobs, nproc, device, cluster), out, say)
     places = Places(data_root, weights_root, out / "cache")
     plans = []
-    for name in [first] if suite else chosen.suites:
-        known = load_suite(name)
+    for known in grid_suites(chosen, suite):
         sized = replace(chosen, set=o.with_budget(dict(chosen.set), budget, known, places))
         cells = checked_cells(sized, known)
         asked = load_protocol(protocol, known)
         # Workers score on devices of their own, and a GPU of theirs is not this process's to fill.
-        place = o.device_of(device) if runner is None or estimate else o.device_of("cpu")
+        place = o.device_of(device) if runner is None or dry_run or estimate else o.device_of("cpu")
         bench = open_bench(known, places, place, asked, o.names(features), say=say)
         if halves is not None:
             check_halves([bench], halves)
@@ -157,18 +156,22 @@ def _say_plans(plans: list[GridPlan], as_json: bool, estimate: bool) -> None:
     from harness.commands.estimates import estimates_of
     from harness.launch.cells.estimate import total_line
 
-    shown = []
+    shown, unknown = [], False
     for plan in plans:
-        states = plan.states()[: len(plan.cells)]
-        found = estimates_of(plan, states) if estimate else {}
+        states = plan.states()
+        found = estimates_of(plan, states, measure=estimate)
         cells = [{"cell": s.cell, "name": s.name, "done": s.state == "done", "state": s.state} for s in states]
         cells = [{**c, **({"estimate": found[c["cell"]].as_dict()} if c["cell"] in found else {})} for c in cells]
         shown.append({"suite": plan.suite.name, "protocol": plan.bench.signed.signature, "cells": cells})
         for state in states if not as_json else ():
             about = f"  {found[state.cell].text}" if state.cell in found else ""
             say(f"{state.cell}  {'to do' if state.state == 'waiting' else state.state}  {state.name}{about}")
-        if estimate and not as_json:
+        cells_left = {s.cell for s in states[: len(plan.cells)] if s.state != "done"}
+        unknown = unknown or cells_left != set(found)
+        if not as_json and (estimate or (found and cells_left == set(found))):
             say(total_line(list(found.values())))
+    if unknown and not as_json:
+        say("add --estimate for time and memory, measured from a few steps")
     if as_json:
         o.print_json(shown if len(shown) > 1 else shown[0])
 

@@ -63,8 +63,8 @@ def validate_norm(
 ) -> None:
     """A verdict on a norm layer: contract, cost, what it keeps of the class; then trained against rivals and tested.
 
-    FILE.py:NAME is code, and is run. Exit code 1 where a point of the contract fails, and nothing is trained
-    then. docs/norm-tutorial.md
+    FILE.py:NAME is code, and is run. Exit code 1 where a point of the contract fails, or another check
+    does, and nothing is trained then. docs/norm-tutorial.md
 
     \b
     Example:
@@ -80,14 +80,15 @@ def validate_norm(
     o.import_user_code(user_code)
     from harness.cells import load_suite
     from harness.commands.grid_work import absolute
-    from harness.commands.norm_trial import report, trial, trial_grid
+    from harness.commands.norm_trial import refuse_equal_rows, report, trial, trial_grid
     from harness.evaluation.places import Places
-    from harness.launch.grids.plan import How
+    from harness.launch.grids.plan import How, check_retry
     from harness.launch.launchers.opening import LaunchOptions, open_launcher
     from harness.norm_check.check import check_norm
     from harness.norm_check.layers import open_norm
     from harness.overrides import parse_set
 
+    check_retry(retry or [])
     options = {key.removeprefix(PREFIX): value for key, value in parse_set(overrides or []).items()}
     cluster = c.slurm_options(
         launcher, jobs, nproc, partition, time, mem, gpus, cpus, nodes, account, qos, sbatch, cells_per_job
@@ -97,6 +98,7 @@ def validate_norm(
         rivals = [name for name in (n.strip() for n in against.split(",")) if name]
         grid = trial_grid(open_norm(norm, options), rivals, seeds)
         o.with_budget({}, budget, load_suite(suite), places)
+        refuse_equal_rows(grid, load_suite(suite))
         runner = open_launcher(LaunchOptions(launcher, jobs, nproc, device, cluster), out, say)
     with bar("checks") as update:
         found = check_norm(
@@ -116,7 +118,7 @@ def validate_norm(
         if as_json:
             o.print_json({"checks": found.as_dict(), "verdict": None})
         if not found.ok and not checks_only:
-            say("not trained: a norm that fails its contract has no verdict")
+            say(f"not trained: a norm has no verdict where its checks fail; here {' and '.join(found.failed)} failed")
         if not found.ok:
             raise typer.Exit(1)
         return

@@ -52,7 +52,13 @@ class NormCheck:
     @property
     def ok(self) -> bool:
         """Whether no point of the contract failed and no part was left out."""
-        return not self.left_out and all(point.outcome != "failed" for point in self.contract)
+        return not self.failed
+
+    @property
+    def failed(self) -> tuple[str, ...]:
+        """The parts that failed: `contract` where a point of it did, and those that were left out."""
+        contract = ("contract",) if any(point.outcome == "failed" for point in self.contract) else ()
+        return (*contract, *self.left_out)
 
     def as_dict(self) -> dict[str, Any]:
         """Plain nested values, fit for JSON."""
@@ -107,7 +113,7 @@ def check_norm(
             return run()
         except UserError as error:
             left_out[name] = str(error)
-        except Exception as error:  # the layer is a user's code
+        except (Exception, SystemExit) as error:  # the layer is a user's code, and may even call sys.exit
             left_out[name] = error_line(error)
         return None
 

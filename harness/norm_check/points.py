@@ -78,7 +78,7 @@ def tried(name: str, asks: str, check: Callable[[], None]) -> Point:
         return Point(name, asks, "skipped", str(skipped))
     except BrokenPointError as broken:
         return Point(name, asks, "failed", broken.what, broken.tensor)
-    except Exception as error:  # the layer is a user's code
+    except (Exception, SystemExit) as error:  # the layer is a user's code, and may even call sys.exit
         return Point(name, asks, "failed", error_line(error))
     return Point(name, asks, "ok")
 

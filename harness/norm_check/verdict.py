@@ -3,7 +3,7 @@
 A rival is SPADE's method with another norm, or another method. All are trained on the same seeds and scored by
 one protocol. The test on mIoU draws seeds and images (harness.metrics.paired), p is corrected over the rivals
 by Holm, and beside it stands the exact permutation over seeds, which assumes nothing and which few seeds cannot
-bring low. What the tests cannot reach is not claimed.
+bring low. What the tests cannot reach, after the same correction, is not claimed.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ class Against:
     """The norm minus one rival.
 
     miou, accuracy: seeds × images, or images with one seed. p_holm: of mIoU over all rivals. permutation: mIoU
-    over seeds alone, without assumptions. distances: by key, Welch over seeds. parameters, multiply_adds:
+    over seeds alone, without assumptions, uncorrected. distances: by key, Welch over seeds. parameters, multiply_adds:
     shares of the rival's. classes: gains and losses of IoU. sentence: the verdict.
     """
 
@@ -100,7 +100,10 @@ class Verdict:
 
 
 def judge(norm: Trained, rivals: Sequence[Trained], resamples: int = 10_000, level: float = 0.95) -> Verdict:
-    """The verdict on a norm. Raises UserError for records of different protocols, or rows without records."""
+    """The verdict on a norm.
+
+    Raises UserError for records of different protocols, or of micro-batches and whole ones, and for rows without any.
+    """
     every = [norm, *rivals]
     hashes = {record["protocol"]["segmentation"]["hash"] for row in every for record in row.records}
     if any(not row.records for row in every) or not rivals:
@@ -109,6 +112,7 @@ def judge(norm: Trained, rivals: Sequence[Trained], resamples: int = 10_000, lev
         raise UserError(
             f"these trainings were scored by {len(hashes)} protocols", where="validate-norm", mend="score them by one"
         )
+    _must_share_batches(every)
     fields = norm.records[0]["protocol"]["fields"]
     found = [
         compare_methods(
@@ -122,7 +126,7 @@ def judge(norm: Trained, rivals: Sequence[Trained], resamples: int = 10_000, lev
         miou = one.figures["miou"]
         permutation = permutation_test(_scores(norm, "miou"), _scores(rival, "miou"), "miou", level=level)
         multiply_adds = _ratio(norm, rival, "multiply_adds")
-        outcome = _outcome(miou, p_holm, permutation)
+        outcome = _outcome(miou, p_holm, permutation, len(rivals))
         against.append(
             Against(
                 rival=rival.title,
@@ -151,13 +155,26 @@ def judge(norm: Trained, rivals: Sequence[Trained], resamples: int = 10_000, lev
     )
 
 
+def _must_share_batches(rows: Sequence[Trained]) -> None:
+    """Refuse rows whose batch statistics are over different numbers of images, as after one ran out of memory."""
+    parts = {row.title: {record["config"].get("accumulate", 1) for record in row.records} for row in rows}
+    if len(set().union(*parts.values())) > 1:
+        told = ", ".join(f"{title} in {' or '.join(map(str, sorted(each)))}" for title, each in parts.items())
+        raise UserError(
+            f"these trainings took their batches in different numbers of micro-batches: {told}",
+            where="validate-norm",
+            mend="with more memory free, --retry oom trains whole batches; or give another --out on a larger device",
+        )
+
+
 def _row(row: Trained) -> dict[str, Any]:
-    """The row's scores by seed, its cost and its records."""
+    """The row's scores by seed, its cost, its records and what these note."""
     keys = [key for key in row.records[0]["scores"] if key != "iou"]
     return {
         "title": row.title,
         "records": [record["id"] for record in row.records],
         "seeds": [record["seed"] for record in row.records],
+        "notes": list(dict.fromkeys(note for record in row.records for note in record["notes"])),
         "scores": {key: [record["scores"].get(key) for record in row.records] for key in keys},
         "parameters": row.mean_of("cost", "parameters"),
         "multiply_adds": row.mean_of("cost", "multiply_adds"),
@@ -181,19 +198,24 @@ def _distances(norm: Trained, rival: Trained, level: float) -> dict[str, Compari
     return {key: welch_test(_scores(norm, key), _scores(rival, key), key, level=level) for key in keys}
 
 
-def _outcome(miou: Comparison, p_holm: float, permutation: Comparison) -> str:
+def _outcome(miou: Comparison, p_holm: float, permutation: Comparison, family: int) -> str:
     """`better` or `worse` where the corrected test says so, `open` else.
 
-    Open too where the seeds are so few that their exact permutation could not show anything: then the test
-    would rest on the assumption of normal scores alone.
+    Open too where the seeds are so few that their exact permutation, corrected for as many rivals, could not show
+    anything: then the test would rest on the assumption of normal scores alone.
     """
-    if p_holm > ALPHA or miou.difference == 0 or _too_few(miou, permutation):
+    if p_holm > ALPHA or miou.difference == 0 or _too_few(miou, permutation, family):
         return "open"
     return "better" if miou.difference > 0 else "worse"
 
 
-def _too_few(miou: Comparison, permutation: Comparison) -> bool:
-    return min(miou.seeds) > 1 and permutation.smallest_p > ALPHA
+def _too_few(miou: Comparison, permutation: Comparison, family: int) -> bool:
+    return min(miou.seeds) > 1 and _reach(permutation, family) > ALPHA
+
+
+def _reach(permutation: Comparison, family: int) -> float:
+    """The least p that the permutation can give after Holm, which multiplies the least of a family by its size."""
+    return min(1.0, permutation.smallest_p * family)
 
 
 def _sentence(
@@ -208,17 +230,19 @@ def _sentence(
     count = min(miou.seeds)
     seeds = "one seed" if count == 1 else f"{count} seeds"
     reach = "" if miou.low is None or miou.high is None else f" ± {50 * (miou.high - miou.low):.1f}"
-    p = f"p = {_rounded(p_holm)}{' after Holm' if family > 1 else ''} ({miou.unit} bootstrap)"
+    after_holm, uncorrected = (" after Holm", " uncorrected") if family > 1 else ("", "")
+    p = f"p = {_rounded(p_holm)}{after_holm} ({miou.unit} bootstrap)"
     if outcome == "open":
         figures = f"{100 * miou.difference:+.1f}{reach} mIoU, {p}"
-        if _too_few(miou, permutation):
-            figures += f"; {seeds} a side cannot bring an exact permutation below p = {permutation.smallest_p:.2f}"
+        if _too_few(miou, permutation, family):
+            least = f"{_reach(permutation, family):.2f}{after_holm}"
+            figures += f"; {seeds} a side cannot bring an exact permutation below p = {least}"
         return f"not shown to differ from {rival} by {seeds} ({figures})"
     gap = f"{100 * abs(miou.difference):.1f}{reach} mIoU"
     said = f"{outcome} than {rival} by {gap}{_cheaper(multiply_adds)}, {p}, {seeds}"
     if count == 1:
         return f"{said}: of these two trainings, not of the methods"
-    return f"{said}, exact permutation over seeds p = {_rounded(permutation.p)}"
+    return f"{said}, exact permutation over seeds p = {_rounded(permutation.p)}{uncorrected}"
 
 
 def _cheaper(ratio: float | None) -> str:

@@ -51,6 +51,7 @@ def test_rows_made_by_a_loop_are_the_grid_that_yaml_would_give(tmp_path: Path) -
     [
         ("import absent_package\n", "cannot import 'absent_package'"),
         ("GRID = 1 / 0\n", "ZeroDivisionError"),
+        ("raise SystemExit\n", "does not load: SystemExit"),
         ("grid = {}\n", "this file has no GRID"),
         ("GRID = {'methods': [object()]}\n", "no plain data"),
         ("GRID = {'methods': []}\n", "at least one method"),

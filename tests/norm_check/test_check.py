@@ -176,6 +176,31 @@ def test_a_layer_that_does_not_run_is_a_finding_and_no_crash(
     assert "cost left out: " in shown
 
 
+NARROW = """
+class Narrow(nn.BatchNorm2d):
+    def __init__(self, channels, labels):
+        if channels > 32:
+            raise ENDS
+        super().__init__(channels)
+    def forward(self, x, labels=None):
+        return super().forward(x)
+"""
+
+
+@pytest.mark.parametrize("ends", ["ValueError('too wide')", "SystemExit(0)"])
+def test_a_part_that_fails_after_the_contract_is_named(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], ends: str
+) -> None:
+    words = f"{file_of(tmp_path, NARROW.replace('ENDS', ends), 'narrow_norm.py')}:Narrow"
+    with pytest.raises(typer.Exit) as ended:
+        validate_norm(words, against="batch", seeds=1, repeats=1, compiled=False, device="cpu", out=tmp_path / "out")
+    assert ended.value.exit_code == 1
+    printed = capsys.readouterr()
+    assert "here cost failed" in printed.err
+    assert f"cost left out: {ends.split('(')[0]}" in printed.out
+    assert not (tmp_path / "out").exists()
+
+
 def test_the_command_prints_tables_or_json(capsys: pytest.CaptureFixture[str]) -> None:
     given = {"checks_only": True, "repeats": 1, "compiled": False, "device": "cpu"}
     validate_norm("spade", overrides=["kernel=1", "generator.norm.hidden=8"], **given)  # type: ignore[arg-type]
@@ -202,6 +227,8 @@ def test_the_command_prints_the_template(capsys: pytest.CaptureFixture[str]) -> 
         (None, {"checks_only": True}, r"no norm is named \("),
         ("spade", {}, "'spade' stands there twice"),
         ("clade", {"against": "spad"}, "no norm or method 'spad'"),
+        ("clade", {"against": "spade_concat,concat"}, "'spade_concat' and 'concat' are the same training"),
+        ("spade", {"against": "spade", "overrides": ["hidden=32"]}, "'spade, hidden=32' and 'spade' are the same"),
         ("clade", {"budget": "long"}, "long"),
         ("clade", {"launcher": "slrm"}, "unknown launcher 'slrm'"),
         ("clade", {"launcher": "slurm", "time": "soon"}, "'soon' is no time limit"),

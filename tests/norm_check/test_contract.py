@@ -162,6 +162,16 @@ class Two(Good):
         return super().forward(x, labels) + (1.0 if torch.compiler.is_compiling() else 0.0)
 
 
+class Leaving(Good):
+    def forward(self, x: Tensor, labels: LabelMap) -> Tensor:
+        raise SystemExit(0)
+
+
+class Unbuilt(Good):
+    def __init__(self, channels: int, labels: LabelSpec) -> None:
+        raise SystemExit(0)
+
+
 def checked(monkeypatch: pytest.MonkeyPatch, norm: type[nn.Module], compiler: str | None = None) -> dict[str, Point]:
     monkeypatch.setitem(NORMS.module_dict, "under_test", norm)
     return {point.name: point for point in check_contract({"name": "under_test"}, SPEC, CPU, compiler=compiler)}
@@ -236,6 +246,14 @@ def test_what_broke_a_point_is_shown_with_its_first_bad_value(monkeypatch: pytes
 
 def test_what_a_layer_raises_is_said_in_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
     assert checked(monkeypatch, Even)["size"].said == "ValueError: odd height"
+
+
+@pytest.mark.parametrize("norm", [Leaving, Unbuilt])
+def test_a_layer_that_ends_the_process_breaks_every_point(
+    monkeypatch: pytest.MonkeyPatch, norm: type[nn.Module]
+) -> None:
+    points = [p for p in checked(monkeypatch, norm).values() if p.outcome != "skipped"]
+    assert {(p.outcome, p.said) for p in points} == {("failed", "SystemExit: 0")}
 
 
 def test_points_have_names_of_their_own() -> None:

@@ -102,6 +102,37 @@ def test_a_norm_of_another_kind_equals_none(monkeypatch: pytest.MonkeyPatch) -> 
     assert reductions(open_norm("actnorm")) == ()
 
 
+def test_two_layers_that_both_answer_zero_are_not_called_equal(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Tables(nn.Module):
+        """No normalisation, and CLADE's parameters: all 0, both give 0."""
+
+        def __init__(self, channels: int, labels: LabelSpec) -> None:
+            super().__init__()
+            self.scale = nn.Parameter(torch.ones(labels.classes, channels))
+            self.shift = nn.Parameter(torch.zeros(labels.classes, channels))
+
+        def forward(self, x: Tensor, labels: LabelMap) -> Tensor:
+            classes = labels.resized(x.shape[2], x.shape[3]).indices
+            scale, shift = (t[classes].permute(0, 3, 1, 2) for t in (self.scale, self.shift))
+            return torch.tanh(x) * scale + shift
+
+    monkeypatch.setitem(NORMS.module_dict, "tables", Tables)
+    assert reductions({"name": "tables"}) == ()
+
+
+@pytest.mark.parametrize("share", [1.0, 0.01, 0.001])
+def test_a_norm_that_adds_a_mean_is_not_the_norm_without_it(monkeypatch: pytest.MonkeyPatch, share: float) -> None:
+    class Shifted(nn.InstanceNorm2d):
+        def __init__(self, channels: int, labels: LabelSpec) -> None:
+            super().__init__(channels)
+
+        def forward(self, input: Tensor, labels: LabelMap | None = None) -> Tensor:
+            return super().forward(input) + share * input.mean()
+
+    monkeypatch.setitem(NORMS.module_dict, "shifted", Shifted)
+    assert reductions({"name": "shifted"}) == ()
+
+
 def test_another_momentum_is_equal_in_training_only(monkeypatch: pytest.MonkeyPatch) -> None:
     class Slow(nn.BatchNorm2d):
         def __init__(self, channels: int, labels: LabelSpec) -> None:

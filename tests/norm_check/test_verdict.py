@@ -27,7 +27,9 @@ CHECKS: dict[str, Any] = {
 }
 
 
-def trained(title: str, shares: list[float], spread: float = 0.02, protocol: str = "p", adds: int = 100) -> Trained:
+def trained(
+    title: str, shares: list[float], spread: float = 0.02, protocol: str = "p", adds: int = 100, parts: int = 1
+) -> Trained:
     """Trainings whose share of right pixels is about `shares`, one a seed."""
     records, confusions = [], []
     for seed, share in enumerate(shares):
@@ -49,8 +51,9 @@ def trained(title: str, shares: list[float], spread: float = 0.02, protocol: str
                 "suite": "toy",
                 "seed": seed,
                 "scores": {"miou": found["miou"], "accuracy": found["accuracy"], "fd_net": 1.0 + seed / 10},
+                "notes": [] if parts == 1 else [f"trained in {parts} <parts>"],
                 "cost": {"parameters": 10, "multiply_adds": adds, "seconds_training": 1.0},
-                "config": {"schedule": {"iterations": 200}},
+                "config": {"schedule": {"iterations": 200}, **({} if parts == 1 else {"accumulate": parts})},
                 "protocol": {
                     "segmentation": {"hash": protocol, "signature": "suite:toy v2"},
                     "fields": {"class_mean": "union", "void": "ignore"},
@@ -95,6 +98,27 @@ def test_what_so_few_seeds_cannot_reach_is_not_claimed_however_large(seeds: int)
     found = verdict(+0.2, seeds)
     assert found.against[0].outcome == "open"
     assert "cannot bring an exact permutation below" in found.sentence
+
+
+@pytest.mark.parametrize(("seeds", "rivals", "outcome"), [(4, 1, "better"), (4, 3, "open"), (5, 3, "better")])
+def test_what_seeds_can_reach_is_corrected_for_the_rivals_too(seeds: int, rivals: int, outcome: str) -> None:
+    shares = FIVE[:seeds]
+    against = [trained(title, shares) for title in ("spade", "batch", "concat")[:rivals]]
+    found = judge(trained("ours", [share + 0.2 for share in shares]), against, resamples=1000)
+    assert [one.outcome for one in found.against] == [outcome] * rivals
+    cannot = "4 seeds a side cannot bring an exact permutation below p = 0.09 after Holm)"
+    assert found.sentence.count(cannot) == (rivals if outcome == "open" else 0)
+    # Beside a p after Holm stands one that is not corrected, and says so.
+    alone = rivals == 1 or outcome == "open"
+    assert found.sentence.count(f"over seeds p = {2 / 252:.1g} uncorrected") == (0 if alone else rivals)
+
+
+def test_whole_batches_and_micro_batches_are_not_compared_and_notes_are_on_the_page() -> None:
+    with pytest.raises(UserError, match=r"micro-batches: ours in 1, spade in 2 \(.*--retry oom"):
+        judge(trained("ours", FIVE), [trained("spade", FIVE, parts=2)])
+    both = judge(trained("ours", FIVE, parts=2), [trained("spade", FIVE, parts=2)], resamples=1000).as_dict()
+    assert render_markdown(both, CHECKS).count("spade: trained in 2 \\<parts\\>") == 1
+    assert "<p>ours: trained in 2 &lt;parts&gt;</p>" in render_html(both, CHECKS)
 
 
 def test_one_seed_speaks_of_the_trainings_and_not_of_the_methods() -> None:

@@ -28,6 +28,7 @@ from harness.evaluation.sources import GeneratorSource, ImageSource, PhotoSource
 from harness.evaluation.spread import Halves
 from harness.features.base import PerceptualNet
 from harness.files import write_text
+from harness.launch.cells.beforehand import check_synchronised
 from harness.launch.cells.out_of_memory import KEY, in_parts, score_within_memory, train_within_memory, training_notes
 from harness.records import Store
 from harness.registry import PERCEPTUAL, lookup
@@ -75,6 +76,8 @@ def train_cell(
             f"cannot make this folder: {error.strerror}", where=str(folder), mend="use another --out"
         ) from error
     fabric = make_fabric(machine.device, cell.config["precision"])
+    if fabric.world_size > 1 and fabric.device.type == "cpu":
+        check_synchronised(cell)
     dataset = open_data(cell.suite, cell.suite.train_split, places)
     check_disjoint(dataset, open_data(cell.suite, cell.suite.score_split, places))
     net = perceptual_net(cell, places, fabric.device)

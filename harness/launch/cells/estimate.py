@@ -97,19 +97,27 @@ def estimate_cells(
             # What did not fit may fit when nobody else is on the machine.
             if measured.micro_batches == 1:
                 _keep(measured, cell, bench, places, machine)
-        found.append(
-            Estimate(
-                cell.id,
-                cell.name,
-                measured.seconds_per_step * cell.config["schedule"]["iterations"],
-                measured.seconds_per_image * len(bench.dataset),
-                measured.peak_memory_bytes,
-                measured.micro_batches,
-            )
-        )
+        found.append(_estimate(cell, measured, bench))
         if progress is not None:
             progress(number, len(cells), {})
     return found
+
+
+def kept_estimates(cells: Sequence[Cell], bench: Bench, places: Places, machine: Machine) -> list[Estimate | None]:
+    """The estimate of each cell that was measured before on this machine, None for another; measures nothing."""
+    known = ((cell, _known(cell, bench, places, machine)) for cell in cells)
+    return [None if measured is None else _estimate(cell, measured, bench) for cell, measured in known]
+
+
+def _estimate(cell: Cell, measured: _Measured, bench: Bench) -> Estimate:
+    return Estimate(
+        cell.id,
+        cell.name,
+        measured.seconds_per_step * cell.config["schedule"]["iterations"],
+        measured.seconds_per_image * len(bench.dataset),
+        measured.peak_memory_bytes,
+        measured.micro_batches,
+    )
 
 
 def total_line(estimates: Sequence[Estimate]) -> str:

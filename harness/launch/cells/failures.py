@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shlex
 import sys
 import traceback
@@ -10,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from torch.distributed import DistNetworkError, DistStoreError
 
 from harness import __version__
 from harness.errors import UserError
@@ -18,6 +20,11 @@ from harness.launch.grids.plan import CellSpec
 from harness.records import SCHEMA
 
 _LONGEST = 20_000  # characters of a traceback that are kept, from its end
+# How gloo and NCCL put it that a process at the other end is gone.
+_PEER_LOST = re.compile(
+    r"Connection (reset|closed) by|Broken pipe|remote process exited|ncclRemoteError|NCCL communicator \w+ aborted",
+    re.IGNORECASE,
+)
 
 
 def failed_record(spec: CellSpec, error: BaseException) -> dict[str, Any]:
@@ -65,6 +72,16 @@ def error_line(record: dict[str, Any]) -> str:
     else:
         line = f"{error['type']}: {error['message']} ({error['where']})"
     return " ".join(line.split())
+
+
+def says_peer_lost(error: BaseException) -> bool:
+    """Whether an error of one process of several says that another of them is gone, and so is no failure of its own.
+
+    What NCCL says of its settings or the machine, a DistBackendError too, is one.
+    """
+    if isinstance(error, DistNetworkError | DistStoreError):
+        return True
+    return isinstance(error, RuntimeError) and _PEER_LOST.search(str(error)) is not None
 
 
 def _device(name: str | None) -> torch.device:

@@ -7,26 +7,26 @@ import signal
 import threading
 import traceback
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from contextlib import AbstractContextManager, ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from types import FrameType
 
 from harness.cells import Cell
-from harness.errors import UserError
+from harness.errors import UserError, first_line
 from harness.evaluation.bench import Bench
 from harness.evaluation.spread import halves_told
 from harness.launch.cells.cell import Machine, Watch, score_cell, score_photos, train_cell
 from harness.launch.cells.claims import Busy, Claim
-from harness.launch.cells.failures import error_line, failed_record
+from harness.launch.cells.failures import error_line, failed_record, says_peer_lost
 from harness.launch.grids.plan import CellSpec, write_spec
 from harness.launch.grids.states import finished
 from harness.records import Store
 from harness.training.interrupt import Interrupted
 from harness.training.loop import LoopOptions
 
-DONE, FAILED, BUSY = "done", "failed", "busy"
+DONE, FAILED, BUSY, LOST = "done", "failed", "busy", "lost"
 Update = Callable[[int, int, Mapping[str, float]], None]
 Bars = Callable[[str], AbstractContextManager[Update]]
 
@@ -41,42 +41,50 @@ class Ready:
 
 
 def work(spec: CellSpec, prepare: Callable[[], Ready], bars: Bars, say: Callable[[str], None]) -> str:
-    """Train and score a cell where that is not done; returns DONE, FAILED or BUSY.
+    """Train and score a cell where that is not done; returns DONE, FAILED, BUSY or LOST.
 
     prepare: opens what is needed; what it raises is the cell's failure. bars: progress bars, by their words.
-    FAILED leaves a record with the error, BUSY means that another process works on the cell. Raises
-    Interrupted and KeyboardInterrupt where asked to stop, a checkpoint written first, and whatever was
-    raised where not even the failure can be written. Under torchrun every process calls this: the first
-    holds the cell and scores, the others train with it.
+    FAILED leaves a record with the error, BUSY means that another process works on the cell, LOST that another
+    process of the same torchrun ended without a word: no failure, so it leaves no record. Raises Interrupted
+    and KeyboardInterrupt where asked to stop, a checkpoint written first, and whatever was raised where not even
+    the failure can be written. Under torchrun every process calls this: the first holds the cell and scores,
+    the others train with it.
     """
     if finished(spec) is not None:
         return DONE
-    try:
-        spec.folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise UserError(
-            f"cannot make this folder: {error.strerror}", where=str(spec.folder), mend="use another --out"
-        ) from error
     first = _is_first()
     store = Store(Path(spec.how.out))
-    try:
-        with Claim(spec.folder) if first else nullcontext() as claim:
+    with ExitStack() as held:  # still while a failure is written
+        try:
+            _make_folder(spec.folder)
+            claim = held.enter_context(Claim(spec.folder)) if first else None
             if first and finished(spec) is not None:  # by a process that has just ended
                 return DONE
             if first:
                 store.forget_failure(spec.record)
-            try:
-                if first and spec.config is None:
-                    write_spec(spec)  # by which a status knows whose photos these are
-                _train_and_score(spec, prepare(), store, claim, bars, say)
-            except Interrupted:
-                raise
-            except Exception as error:  # whatever it is: it goes into the cell's record, and the rest goes on
-                _leave(spec, store, error, say)
-                return FAILED
-    except Busy:
-        return BUSY
+            if first and spec.config is None:
+                write_spec(spec)  # by which a status knows whose photos these are
+            _train_and_score(spec, prepare(), store, claim, bars, say)
+        except Interrupted:
+            raise
+        except Busy:
+            return BUSY
+        except Exception as error:  # whatever it is: it goes into the cell's record, and the rest goes on
+            if _is_one_of_several() and says_peer_lost(error):
+                say(f"{spec.name}: another process of this cell was lost: {first_line(error)}")
+                return LOST
+            _leave(spec, store, error, say)
+            return FAILED
     return DONE
+
+
+def _make_folder(folder: Path) -> None:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise UserError(
+            f"cannot make this folder: {error.strerror}", where=str(folder), mend="use another --out"
+        ) from error
 
 
 def _train_and_score(
@@ -118,9 +126,10 @@ def _leave(spec: CellSpec, store: Store, error: Exception, say: Callable[[str], 
     try:
         if store.failure(spec.record) is None:
             store.save_failure(record)
-        _add_to_log(spec, "".join(traceback.format_exception(error)))
     except (UserError, OSError):
         raise error from None
+    with suppress(OSError):  # a cell without a folder has no log either
+        _add_to_log(spec, "".join(traceback.format_exception(error)))
     say(f"{spec.name}: failed: {error_line(record)}")
 
 
@@ -149,3 +158,7 @@ def stoppable() -> Iterator[None]:
 
 def _is_first() -> bool:
     return os.environ.get("RANK", "0") == "0"
+
+
+def _is_one_of_several() -> bool:
+    return int(os.environ.get("WORLD_SIZE", "1")) > 1

@@ -2,7 +2,7 @@
 
 What it has to say goes to the log of the cell's folder. It may be killed at any time: the next one goes on
 from the last checkpoint. Exit codes: 0 done, 1 failed (with a record), 2 a spec or a folder that cannot be
-used, 75 another process works on the cell, 130 told to stop.
+used, 3 another process of its torchrun was lost (no record), 75 another process works on the cell, 130 told to stop.
 """
 
 from __future__ import annotations
@@ -17,8 +17,9 @@ from harness.errors import UserError
 from harness.launch.grids.plan import CellSpec, read_spec
 from harness.quick_start import quick_start
 
-DONE, FAILED, UNUSABLE, BUSY, STOPPED = 0, 1, 2, 75, 130
+DONE, FAILED, UNUSABLE, PEER_LOST, BUSY, STOPPED = 0, 1, 2, 3, 75, 130
 MODULE = "harness.launch.cells.worker"
+STOPPED_LINE = "stopped; the next run goes on from the last checkpoint"
 
 
 def main(words: list[str]) -> int:
@@ -32,12 +33,12 @@ def main(words: list[str]) -> int:
     except (UserError, OSError, IndexError) as error:
         print(f"{MODULE}: error: {error if words else 'name the file of a spec'}", file=sys.stderr)
         return UNUSABLE
-    print(f"{datetime.now(UTC).isoformat(timespec='seconds')} {spec.name}: process {os.getpid()}", file=sys.stderr)
+    print(first_words(spec), file=sys.stderr)
     sys.argv[1:] = spec.how.command  # which is what records say they were made by
     try:
         return run(spec)
     except KeyboardInterrupt:
-        print("stopped; the next run goes on from the last checkpoint", file=sys.stderr)
+        print(STOPPED_LINE, file=sys.stderr)
         return STOPPED
     except Exception:  # what no record could be left of; the log has it
         traceback.print_exc()
@@ -49,6 +50,7 @@ def run(spec: CellSpec) -> int:
     from harness.launch.cells.prepare import prepare
     from harness.launch.cells.work import BUSY as BUSY_CELL
     from harness.launch.cells.work import DONE as DONE_CELL
+    from harness.launch.cells.work import LOST as LOST_CELL
     from harness.launch.cells.work import stoppable, work
     from harness.progress import bar, say
     from harness.training.interrupt import Interrupted
@@ -61,7 +63,12 @@ def run(spec: CellSpec) -> int:
             return STOPPED
     if outcome == BUSY_CELL:
         say("another process works on this cell")
-    return {DONE_CELL: DONE, BUSY_CELL: BUSY}.get(outcome, FAILED)
+    return {DONE_CELL: DONE, BUSY_CELL: BUSY, LOST_CELL: PEER_LOST}.get(outcome, FAILED)
+
+
+def first_words(spec: CellSpec) -> str:
+    """The line of a cell's log with which this process begins."""
+    return f"{datetime.now(UTC).isoformat(timespec='seconds')} {spec.name}: process {os.getpid()}"
 
 
 def log_to(path: Path) -> None:

@@ -11,9 +11,10 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from harness.errors import UserError
 from harness.launch.cells.worker import BUSY
-from harness.launch.grids.plan import CellSpec
-from harness.launch.grids.states import DONE, FAILED, LOST, RUNNING, Records, State, observe, target_of
+from harness.launch.grids.plan import CellSpec, write_spec
+from harness.launch.grids.states import DONE, FAILED, LOST, RUNNING, Records, State, finished, observe, target_of
 from harness.launch.launchers.launcher import Ended, Launcher
 from harness.records import Store
 from harness.training.interrupt import Interrupted, stop_requests
@@ -43,9 +44,19 @@ class Outcome:
 def drive(specs: Sequence[CellSpec], launcher: Launcher, say: Callable[[str], None], pause: float = _PAUSE) -> Outcome:
     """Work through the specs; returns when each is done, has failed, or was lost too often.
 
-    What has a record of failure is not begun: forget it first. Raises GridInterrupted on SIGINT or SIGTERM,
-    after the launcher was told.
+    What has a record of failure is not begun: forget it first. A cell whose folder cannot be written to has
+    failed. Raises GridInterrupted on SIGINT or SIGTERM, and what else ends it, after the launcher was told.
     """
+    try:
+        return _drive(specs, launcher, say, pause)
+    except GridInterrupted:
+        raise
+    except BaseException:  # workers must not go on without a driver
+        say(launcher.interrupt())
+        raise
+
+
+def _drive(specs: Sequence[CellSpec], launcher: Launcher, say: Callable[[str], None], pause: float) -> Outcome:
     outcome = Outcome()
     if not specs:
         return outcome
@@ -76,7 +87,7 @@ def drive(specs: Sequence[CellSpec], launcher: Launcher, say: Callable[[str], No
                         told.lost(key, state, outcome.lost[key])
                         del open_[key]
             startable = [s for key, s in open_.items() if key not in mine and told.states[key].state != RUNNING]
-            chosen = startable[: max(0, launcher.room)]
+            chosen = [spec for spec in startable[: max(0, launcher.room)] if _can_start(spec, store)]
             if chosen:
                 launcher.submit(chosen)
                 mine |= {spec.key for spec in chosen}
@@ -86,6 +97,29 @@ def drive(specs: Sequence[CellSpec], launcher: Launcher, say: Callable[[str], No
             if open_:
                 stop.wait(pause)
     return outcome
+
+
+def _can_start(spec: CellSpec, store: Store) -> bool:
+    """Whether a worker would find its spec and its log; where not, that is left as the cell's failure.
+
+    Raises what it was where not even that can be written.
+    """
+    try:
+        write_spec(spec)
+        try:
+            spec.log.open("ab").close()
+        except OSError as error:
+            raise UserError(f"cannot write: {error.strerror}", where=str(spec.log), mend="use another --out") from error
+    except UserError as error:
+        from harness.launch.cells.failures import failed_record  # which needs torch
+
+        if finished(spec) is None:
+            try:
+                store.save_failure(failed_record(spec, error))
+            except UserError:
+                raise error from None
+        return False
+    return True
 
 
 def look(open_: dict[str, CellSpec], store: Store) -> dict[str, State]:

@@ -8,19 +8,27 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from ablations.grid import Grid
-from harness.cells import Cell
-from harness.errors import UserError
+from ablations.grid import Grid, GridRow
+from harness.cells import Cell, resolve
 from harness.evaluation.bench import Bench
 from harness.launch.cells.beforehand import check_cell
 from harness.launch.cells.cell import check_trained_data
 from harness.launch.cells.out_of_memory import forget
-from harness.launch.grids.plan import CellSpec, How, cell_names, distinct, grid_cells, plan, plan_photos, rows_to_check
+from harness.launch.grids.plan import (
+    CellSpec,
+    How,
+    cell_names,
+    check_retry,
+    distinct,
+    grid_cells,
+    placed,
+    plan,
+    plan_photos,
+    rows_to_check,
+)
 from harness.launch.grids.states import FAILED, State, finished, observe_all, target_of
 from harness.records import Store
 from harness.suites.base import Suite
-
-RETRIES = ("failed", "oom")
 
 
 @dataclass(frozen=True)
@@ -73,11 +81,7 @@ class GridPlan:
 
     def retry(self, kinds: Sequence[str]) -> None:
         """Forget failures (`failed`) and what ran out of memory (`oom`), so that it is tried again."""
-        for kind in kinds:
-            if kind not in RETRIES:
-                raise UserError(
-                    f"nothing is retried as '{kind}'", where="--retry", mend=f"write {' or '.join(RETRIES)}"
-                )
+        check_retry(kinds)
         if "failed" in kinds:
             for spec in self.specs:
                 self.store.forget_failure(spec.record)
@@ -102,9 +106,18 @@ class GridPlan:
 def checked_cells(grid: Grid, suite: Suite) -> list[Cell]:
     """The cells of a grid. Raises UserError for what no cell can be, before any data are opened."""
     cells = grid_cells(grid, suite)
+    rows = {id(cell): row for row, cell in zip(grid.methods, cells[:: len(grid.seeds)], strict=True)}
     for cell in rows_to_check(cells, len(grid.seeds)):
-        check_cell(cell)
+        _check(grid, rows[id(cell)], cell)
     return cells
+
+
+def _check(grid: Grid, row: GridRow, cell: Cell) -> None:
+    def check(overrides: dict[str, Any]) -> None:
+        known = overrides == grid.overrides(row)
+        check_cell(cell if known else resolve(row.name, cell.suite, cell.config["seed"], overrides))
+
+    placed(grid, row, check)
 
 
 def plan_grid(grid: Grid, suite: Suite, bench: Bench, how: How, cells: list[Cell] | None = None) -> GridPlan:

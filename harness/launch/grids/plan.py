@@ -6,22 +6,25 @@ Planning trains nothing and writes nothing; the same grid gives the same specs.
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, fields
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from harness.errors import UserError
 from harness.files import write_json
 
 if TYPE_CHECKING:  # a status needs neither, and starts faster without
-    from ablations.grid import Grid
+    from ablations.grid import Grid, GridRow
     from harness.cells import Cell
     from harness.evaluation.bench import Bench
     from harness.suites.base import Suite
 
+Made = TypeVar("Made")
 FORMAT = 1
 PHOTOS = "photos"  # the method of the ceiling row
+RETRIES = ("failed", "oom")
 # Up to so many rows are all tried; of more, one for each method and set of overridden names.
 _ROWS_CHECKED = 8
 
@@ -125,15 +128,53 @@ def _only(kind: type, plain: dict[str, Any], path: Path) -> dict[str, Any]:
 
 
 def grid_cells(grid: Grid, suite: Suite) -> list[Cell]:
-    """The cells of a grid on a suite: by row, then by seed. Raises UserError for what no cell can be."""
+    """The cells of a grid on a suite: by row, then by seed. Raises UserError, with its row, for what no cell can be."""
     from harness.cells import Cell, resolve
 
     cells = []
     for row in grid.methods:
-        first = resolve(row.name, suite, grid.seeds[0], grid.overrides(row))
+        first = placed(grid, row, partial(resolve, row.name, suite, grid.seeds[0]))
         # The seed has no say in anything else that is resolved.
         cells += [Cell({**first.config, "seed": seed}, first.suite) for seed in grid.seeds]
     return cells
+
+
+def placed(grid: Grid, row: GridRow, make: Callable[[dict[str, Any]], Made]) -> Made:
+    """What is made of a row's overrides. Raises UserError with the place of the override or the row at fault."""
+    overrides = grid.overrides(row)
+    try:
+        return make(overrides)
+    except UserError as error:
+        key = next((key for key in overrides if not _fails_alike(make, overrides, key, error)), None)
+        inner = "" if error.where in ("", "--set") else f": {error.where}"
+        raise UserError(error.what, _place(grid, row, key) + inner, error.mend) from error
+
+
+def _fails_alike(
+    make: Callable[[dict[str, Any]], object], overrides: dict[str, Any], without: str, error: UserError
+) -> bool:
+    try:
+        make({key: value for key, value in overrides.items() if key != without})
+    except UserError as other:
+        return other.what == error.what
+    return False
+
+
+def _place(grid: Grid, row: GridRow, key: str | None) -> str:
+    """Where the override of this name was written; where the row was, for None."""
+    at = row.where or f"{grid.origin}: {row.label or row.name}"
+    if key is None:
+        return at
+    if key in (row.given if key in row.set else grid.given):
+        return "--set"
+    return f"{at if key in row.set else grid.origin}: set"
+
+
+def check_retry(kinds: Sequence[str]) -> None:
+    """Raise UserError for what --retry does not know."""
+    for kind in kinds:
+        if kind not in RETRIES:
+            raise UserError(f"nothing is retried as '{kind}'", where="--retry", mend=f"write {' or '.join(RETRIES)}")
 
 
 def cell_names(grid: Grid, cells: Sequence[Cell]) -> list[str]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -17,18 +17,20 @@ from harness.records import Store
 
 DONE, RUNNING, FAILED, WAITING, LOST = STATES = ("done", "running", "failed", "waiting", "lost")
 _CHECKPOINT = re.compile(r"iteration_(\d{8})\.pt")
+# A protocol by its name, or by what a record says of its own.
+Asked = str | Callable[[Mapping[str, Any]], bool]
 
 
 @dataclass(frozen=True)
 class Target:
-    """What to look for. folder: of the cell. record: id of its record; None takes any by the protocol's name."""
+    """What to look for. folder: of the cell. record: id of its record; None takes any by the protocol."""
 
     cell: str
     name: str
     folder: Path
     total: int
     record: str | None = None
-    protocol: str | None = None
+    protocol: Asked | None = None
 
 
 @dataclass(frozen=True)
@@ -60,8 +62,8 @@ def target_of(spec: CellSpec) -> Target:
     return Target(spec.cell, spec.name, spec.folder, spec.total, spec.record, None)
 
 
-def photos_target(store: Store, suite: str, protocol: str) -> Target:
-    """The photos of a suite's ceiling row, by the protocol of this name.
+def photos_target(store: Store, suite: str, protocol: Asked) -> Target:
+    """The photos of a suite's ceiling row, by this protocol.
 
     Their id is that of the data's content, which is not opened here: what a run has left says it. Where no run
     has come to them yet, the target has no such id and is waiting.
@@ -76,21 +78,25 @@ def photos_target(store: Store, suite: str, protocol: str) -> Target:
     return Target(cell or PHOTOS, f"real photos of {suite}", at, 0, protocol=protocol)
 
 
-def _is_of(path: Path, suite: str, protocol: str) -> bool:
+def _is_asked(protocol: Asked, described: Mapping[str, Any]) -> bool:
+    return described.get("name") == protocol if isinstance(protocol, str) else protocol(described)
+
+
+def _is_of(path: Path, suite: str, protocol: Asked) -> bool:
     """Whether a spec is of this suite and protocol; one that cannot be read is of none."""
     try:
         spec = read_spec(path)
     except UserError:
         return False
-    return (spec.suite, spec.described.get("name")) == (suite, protocol)
+    return spec.suite == suite and _is_asked(protocol, spec.described)
 
 
-def _is_scored(store: Store, record_id: str, suite: str, protocol: str) -> bool:
+def _is_scored(store: Store, record_id: str, suite: str, protocol: Asked) -> bool:
     """Whether a record, finished or failed, is of the photos of this suite by this protocol."""
     record = store.read(record_id)
     if record is None or record["method"] != PHOTOS:
         return False
-    return (record["suite"], record["protocol"].get("name")) == (suite, protocol)
+    return record["suite"] == suite and _is_asked(protocol, record["protocol"])
 
 
 def _age(path: Path) -> float:
@@ -113,7 +119,7 @@ class Records:
             record
             for record_id in self._names(target)
             for record in (self._store.read(record_id),)
-            if record is not None and target.protocol in (None, record["protocol"].get("name"))
+            if record is not None and (target.protocol is None or _is_asked(target.protocol, record["protocol"]))
         ]
         return min(found, key=lambda record: record["status"] != "done", default=None)
 
@@ -169,7 +175,8 @@ def observe(target: Target, records: Records) -> State:
         )
     found = replace(found, done=_last_checkpoint(target.folder))
     if record is not None:
-        line = f"{record['error']['type']}: {record['error']['message']}"
+        error = record["error"]
+        line = f"{error['type']}: {error['message']}" + (f" ({error['mend']})" if error.get("mend") else "")
         return replace(found, state=FAILED, record=record["id"], detail=" ".join(line.split()))
     if beat is not None:
         return replace(found, state=LOST, detail=f"{beat.who} ended without a word")

@@ -10,13 +10,17 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from launch_stubs import done_record, put, spec_of
+from launch_stubs import done_record, failure, put, spec_of
+from torch.distributed import DistBackendError, DistNetworkError
 
+from harness.cells import load_suite, resolve
 from harness.errors import UserError
 from harness.launch.cells import work as module
+from harness.launch.cells import worker
+from harness.launch.cells.beforehand import check_synchronised
 from harness.launch.cells.claims import HEARTBEAT, Claim, read_beat
-from harness.launch.cells.failures import describe_error, error_line
-from harness.launch.cells.work import BUSY, DONE, FAILED, Bars, Ready, stoppable, work
+from harness.launch.cells.failures import describe_error, error_line, says_peer_lost
+from harness.launch.cells.work import BUSY, DONE, FAILED, LOST, Bars, Ready, stoppable, work
 from harness.launch.grids.here import work_here
 from harness.launch.grids.plan import CellSpec
 from harness.launch.grids.states import Records, observe, target_of
@@ -184,3 +188,105 @@ def test_in_a_torchrun_the_first_process_holds_the_cell_and_scores(
     failed = Store(tmp_path).failure(spec.record)
     assert failed is not None
     assert failed["error"]["message"] == "1"
+
+
+GLOO = "[../third_party/gloo/gloo/transport/tcp/pair.cc:553] Connection closed by peer [127.0.0.1]:4711"
+RESET = "[../third_party/gloo/gloo/transport/tcp/pair.cc:547] Read error [127.0.0.1]:4711: Connection reset by peer"
+NCCL = "NCCL error: ncclRemoteError: A call failed possibly due to a network error or a remote process exiting"
+USAGE = "NCCL error: ncclInvalidUsage: Duplicate GPU detected : rank 0 and rank 1 both on CUDA device 1000"
+
+
+def test_the_loss_of_another_process_is_told_from_an_error_of_this_one() -> None:
+    lost = [RuntimeError(GLOO), RuntimeError(RESET), DistBackendError(NCCL), DistNetworkError("recvValue failed")]
+    assert all(says_peer_lost(error) for error in lost)
+    own = [RuntimeError("shapes differ"), DistBackendError(USAGE), UserError(RESET), ValueError(RESET)]
+    assert not any(says_peer_lost(error) for error in own)
+
+
+def test_a_cell_whose_other_process_was_killed_has_not_failed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    spec, said = spec_of(tmp_path), []
+
+    def reset() -> Ready:
+        raise RuntimeError(RESET)
+
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    for rank in ("0", "1"):
+        monkeypatch.setenv("RANK", rank)
+        assert run(spec, reset, said) == LOST
+    assert len(said) == 2
+    assert all("another process of this cell was lost" in line for line in said)
+    assert observe(target_of(spec), Records(Store(tmp_path))).state == "waiting"
+    # An error that came before it stays, and alone a process has nobody to lose.
+    put(failure(spec), tmp_path)
+    assert run(spec, reset, said) == LOST
+    assert Store(tmp_path).failure(spec.record) is not None
+    monkeypatch.setenv("RANK", "0")
+    monkeypatch.setenv("WORLD_SIZE", "1")
+    assert run(spec, reset) == FAILED
+
+
+def test_a_worker_that_lost_another_ends_with_a_code_of_its_own(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def reset(spec: CellSpec, say: Any) -> Ready:
+        raise RuntimeError(GLOO)
+
+    monkeypatch.setattr("harness.launch.cells.prepare.prepare", reset)
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    assert worker.run(spec_of(tmp_path)) == worker.PEER_LOST
+    monkeypatch.setenv("WORLD_SIZE", "1")
+    assert worker.run(spec_of(tmp_path)) == worker.FAILED
+
+
+def test_a_cell_whose_folder_cannot_be_made_has_failed_and_the_rest_goes_on(tmp_path: Path, trained: list[str]) -> None:
+    specs, said = [spec_of(tmp_path, f"{i:012x}", i) for i in range(2)], []
+    specs[0].folder.parent.mkdir()
+    specs[0].folder.write_text("a file")
+    outcome = work_here(specs, lambda spec: Ours, quiet, said.append)  # type: ignore[arg-type, return-value]
+    assert (outcome.failed, outcome.done) == ([specs[0].key], [specs[1].key])
+    failed = Store(tmp_path).failure(specs[0].record)
+    assert failed is not None
+    assert "cannot make this folder" in failed["error"]["message"]
+    assert any(line.startswith("[1/2]") and "failed" in line for line in said)
+
+
+def test_a_cell_worked_on_here_leaves_the_log_that_a_worker_leaves(tmp_path: Path, trained: list[str]) -> None:
+    spec = spec_of(tmp_path)
+    asked: list[type[Exception]] = [ZeroDivisionError, Interrupted, KeyboardInterrupt]  # type: ignore[list-item]
+
+    def prepare(spec: CellSpec) -> Any:
+        if not asked:
+            return Ours
+        kind = asked.pop(0)
+        raise kind(Path("x.pt"), 3) if kind is Interrupted else kind("by nought")
+
+    assert work_here([spec], prepare, quiet, [].append).failed == [spec.key]
+    for stopped in (Interrupted, KeyboardInterrupt):
+        with pytest.raises(stopped):
+            work_here([spec], prepare, quiet, [].append)
+    work_here([spec], prepare, quiet, [].append)
+    written = spec.log.read_text()
+    put(done_record(spec), tmp_path)
+    work_here([spec], prepare, quiet, [].append)  # nothing to do is nothing to log
+    assert spec.log.read_text() == written
+    assert written.count(f"{spec.name}: process {os.getpid()}") == 4
+    for words in ("Traceback", f"{spec.name}: failed: ZeroDivisionError", "stopped at iteration 3", "stopped; the"):
+        assert words in written
+    assert f"{spec.name} scoring: 1/2 in 0:00" in written
+    assert observe(target_of(spec), Records(Store(tmp_path))).log == str(spec.log)
+
+
+@pytest.mark.parametrize(
+    ("method", "option"),
+    [
+        ("spade", "--set generator.norm.base=batch, or "),
+        ("pix2pixhdpp", "--set 'generator.norm={name: batch, affine: true}', or "),
+    ],
+)
+def test_synchronised_batch_norm_over_processes_on_cpus_is_refused_with_a_mend(method: str, option: str) -> None:
+    small = {"generator.ngf": 4, "discriminator.ndf": 4}
+    with pytest.raises(UserError, match="the generator has synchronised batch norm") as raised:
+        check_synchronised(resolve(method, load_suite("toyscapes"), 0, small))
+    assert raised.value.mend == f"{option}train on GPUs, or in one process"
+    for fine, more in (("spade", {"generator.norm.base": "batch"}), ("pix2pixhd", {})):
+        check_synchronised(resolve(fine, load_suite("toyscapes"), 0, {**small, **more}))

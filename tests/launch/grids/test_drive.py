@@ -19,9 +19,11 @@ from launch_stubs import done_record, failure, put, spec_of, stub_command
 from harness.errors import UserError
 from harness.launch.grids.drive import GridInterrupted, Outcome, drive
 from harness.launch.grids.plan import CellSpec
+from harness.launch.launchers.launcher import Ended
 from harness.launch.launchers.local import LocalLauncher
 from harness.launch.launchers.opening import LaunchOptions, open_launcher
 from harness.launch.launchers.torchrun import torchrun_launcher
+from harness.records import Store
 
 ROOT = Path(__file__).resolve().parents[3]
 
@@ -94,6 +96,40 @@ def test_a_stopped_driver_tells_its_workers_and_says_so(tmp_path: Path) -> None:
         driven(specs)
     assert time.monotonic() - began < 50
     assert not list(tmp_path.glob("records/*"))
+
+
+def test_a_cell_that_cannot_be_started_has_failed_and_the_rest_goes_on(tmp_path: Path) -> None:
+    specs, said = plans(tmp_path, 3), []
+    specs[0].folder.parent.mkdir()
+    specs[0].folder.write_text("a file")
+    specs[1].log.mkdir(parents=True)
+    outcome = driven(specs, said=said)
+    assert outcome.failed == [specs[0].key, specs[1].key]
+    assert outcome.done == [specs[2].key]
+    for spec in specs[:2]:
+        failed = Store(tmp_path).failure(spec.record)
+        assert failed is not None
+        assert "cannot write" in failed["error"]["message"]
+    assert sum("failed" in line for line in said) == 2
+    assert any("use another --out" in line for line in said)
+
+
+def test_a_driver_that_an_error_ends_stops_its_workers(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    specs, said = plans(tmp_path, 2, s0={"steps": 600}, s1={"steps": 600}), []
+    launcher = LocalLauncher(2, command=stub_command)
+    poll = launcher.poll
+
+    def fails() -> list[Ended]:
+        if (tmp_path / "begun.txt").exists():
+            raise ZeroDivisionError
+        return poll()
+
+    monkeypatch.setattr(launcher, "poll", fails)
+    with pytest.raises(ZeroDivisionError):
+        drive(specs, launcher, said.append, pause=0.05)
+    assert launcher.room == 0  # nobody has polled since
+    assert len(poll()) == 2
+    assert "the same command goes on" in said[-1]
 
 
 def _wait(out: Path) -> None:

@@ -3,15 +3,24 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 import time
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
+from launch_stubs import done_record, put, spec_of
 
+from harness.cells import load_suite, resolve
 from harness.commands.grids import fill_command
 from harness.commands.report import report
-from harness.commands.status import status
+from harness.commands.run import run
+from harness.commands.status import Asked, status
+from harness.commands.validate_norm import validate_norm
 from harness.errors import UserError
+from harness.protocols.load import load_protocol
 
 GRID = """
 suites: [toyscapes, camvid]
@@ -67,6 +76,88 @@ def test_a_watch_ends_at_ctrl_c_and_is_not_for_programs(
     assert "log.txt" in "".join(shown.split())  # of a narrow screen too
     with pytest.raises(UserError, match="--watch is for people"):
         status(grid, out=tmp_path, watch=True, as_json=True)
+
+
+def test_the_status_counts_what_was_scored_by_the_asked_fields_and_nets(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    suite = load_suite("toyscapes")
+    (tmp_path / "one.yaml").write_text("suites: [toyscapes]\nmethods: [spade]\nset: {schedule.iterations: 2}\n")
+    (tmp_path / "ours.yaml").write_text("image: own\n")
+    ours = load_protocol(str(tmp_path / "ours.yaml"), suite)
+    cell = resolve("spade", suite, 0, {"schedule.iterations": 2})
+    spec = spec_of(tmp_path, cell.id)
+
+    def done(protocol: str = "native", features: str | None = None) -> bool:
+        status(str(tmp_path / "one.yaml"), protocol=protocol, features=features, out=tmp_path, as_json=True)
+        return bool(json.loads(capsys.readouterr().out)["counts"]["done"])
+
+    def scored(fields: dict[str, Any]) -> None:
+        put({**done_record(spec), "protocol": {**spec.described, "name": fields["name"], "fields": fields}}, tmp_path)
+
+    scored({**suite.protocol.as_dict(), "features": []})
+    assert (done(features="none"), done()) == (True, False)
+    scored(suite.protocol.as_dict())
+    assert (done(features="none"), done(), done(features="toyscapes")) == (False, True, True)
+    scored(ours.as_dict())
+    file = str(tmp_path / "ours.yaml")
+    assert (done(file), done()) == (True, False)
+    (tmp_path / "ours.yaml").write_text("image: own\nvoid: wrong\n")
+    assert not done(file)
+    scored({**suite.protocol.as_dict(), "segmenter": "other"})
+    assert not done()
+
+
+def test_nets_that_are_not_at_hand_are_not_asked_of_a_record() -> None:
+    suite = load_suite("toyscapes")
+    protocol = replace(suite.protocol, features=("toyscapes", "no_such_net"))
+    fields = replace(protocol, features=("toyscapes",)).as_dict()
+    assert Asked(protocol, None, suite).fits({"fields": fields})
+    assert Asked(protocol, None, suite).fits(
+        {"fields": protocol.as_dict() | {"features": ["no_such_net", "toyscapes"]}}
+    )
+    assert not Asked(protocol, None, suite).fits({"fields": {**fields, "features": []}})
+
+
+def test_a_status_needs_no_lightning(grid: str, tmp_path: Path) -> None:
+    code = (
+        "import sys; from pathlib import Path; from harness.commands.status import status;"
+        f"status({grid!r}, out=Path({str(tmp_path / 'out')!r})); sys.exit('lightning_fabric' in sys.modules)"
+    )
+    assert subprocess.run([sys.executable, "-c", code], check=False, capture_output=True).returncode == 0
+
+
+def test_a_dry_run_says_what_was_estimated_before_and_how_to_estimate(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / "one.yaml"
+    path.write_text("suites: [toyscapes]\nmethods: [spade]\nceiling: true\nset: {schedule.iterations: 2}\n")
+    path.write_text(path.read_text().replace("2}", "2, generator.ngf: 4, discriminator.ndf: 4}"))
+
+    def planned(*, measure: bool = False) -> list[str]:
+        run(str(path), features="none", device="cpu", out=tmp_path / "o", dry_run=True, estimate=measure)
+        return capsys.readouterr().err.splitlines()
+
+    cell, photos, advice = planned()
+    assert "about" not in cell
+    assert photos.endswith("to do  real photos of toyscapes")
+    assert advice == "add --estimate for time and memory, measured from a few steps"
+    assert not (tmp_path / "o").exists()
+    measured = planned(measure=True)[-3:]
+    assert "GB" in measured[0]
+    assert planned() == measured
+
+
+def test_an_unknown_suite_or_retry_is_told_with_its_place(grid: str, tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="--retry: nothing is retried as 'bogus'"):
+        run(grid, out=tmp_path / "o", dry_run=True, retry=["bogus"])
+    with pytest.raises(UserError, match="--retry: nothing is retried as 'bogus'"):
+        validate_norm("spade", out=tmp_path / "o", retry=["bogus"])
+    with pytest.raises(UserError, match="--suite: unknown suite 'toy'"):
+        status(grid, suite="toy", out=tmp_path)
+    Path(grid).write_text(GRID.replace("camvid", "camvit"))
+    with pytest.raises(UserError, match=r"two\.yaml: suites\[1\]: unknown suite 'camvit'"):
+        status(grid, out=tmp_path)
 
 
 def test_the_status_of_a_grid_with_a_ceiling_lists_the_photos(

@@ -12,14 +12,15 @@ import torch
 from launch_stubs import done_record, failure, put, spec_of
 from small import SMALL
 
-from ablations.grid import Grid, parse_grid
+from ablations.grid import Grid, load_grid, parse_grid
 from harness.cells import load_suite, resolve
+from harness.commands.grids import chosen_grid
 from harness.commands.status import lines
 from harness.errors import UserError
 from harness.evaluation.bench import Bench, open_bench
 from harness.evaluation.places import Places
 from harness.launch.cells.prepare import check_planned, prepare
-from harness.launch.grids.grid_plan import GridPlan, plan_grid
+from harness.launch.grids.grid_plan import GridPlan, checked_cells, plan_grid
 from harness.launch.grids.plan import How, distinct, grid_cells, read_spec, rows_to_check, write_spec
 from harness.launch.grids.states import Target, observe_all
 from harness.records import Store
@@ -107,6 +108,47 @@ def test_two_spellings_of_one_cell_are_worked_on_once(tmp_path: Path) -> None:
         one,
         spec_of(tmp_path, "b" * 12),
     ]
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ("methods: [spade, {name: spade, set: {generator.nfg: 3}}]", "methods[1]: set: nothing is called"),
+        ("methods: [spade, {name: spade, set: {losses.kld: 2, generator.ngf: abc}}]", "methods[1]: set: generator.ngf"),
+        ("methods: [spade]\nset: {schedule.iterations: -4}", "mine.yaml: set: schedule.iterations must be 1 or more"),
+        ("methods: [spade, spaed]", "mine.yaml: methods[1]: unknown method 'spaed' (did you mean spade"),
+    ],
+)
+def test_what_no_cell_can_be_is_told_with_its_place_in_the_grid(tmp_path: Path, text: str, says: str) -> None:
+    path = tmp_path / "mine.yaml"
+    path.write_text(f"suites: [toyscapes]\n{text}\n")
+    with pytest.raises(UserError) as caught:
+        grid_cells(load_grid(path), load_suite("toyscapes"))
+    assert str(caught.value).startswith(f"{path}: ")
+    assert says in str(caught.value)
+
+
+def test_what_the_command_line_brought_in_is_told_as_its_option(tmp_path: Path) -> None:
+    path = tmp_path / "mine.yaml"
+    path.write_text("suites: [toyscapes]\nmethods: [{name: spade, set: {generator.ngf: 4}}]\n")
+
+    def told(methods: str | None, overrides: list[str]) -> str:
+        with pytest.raises(UserError) as caught:
+            grid_cells(chosen_grid(str(path), None, methods, None, overrides)[0], load_suite("toyscapes"))
+        return str(caught.value)
+
+    assert told(None, ["generator.nfg=3"]).startswith("--set: nothing is called 'generator.nfg'")
+    assert told(None, ["spade:generator.ngf=abc"]).startswith("--set: generator.ngf")
+    assert told("spaed", []).startswith("--methods spaed: unknown method 'spaed'")
+
+
+def test_a_network_that_cannot_be_built_is_told_with_its_row(tmp_path: Path) -> None:
+    path = tmp_path / "mine.yaml"
+    path.write_text(
+        "suites: [toyscapes]\nmethods: [spade, {name: spade, set: {generator.norm: {name: spade, kernel: 2}}}]"
+    )
+    with pytest.raises(UserError, match=r"mine\.yaml: methods\[1\]: set"):
+        checked_cells(load_grid(path), load_suite("toyscapes"))
 
 
 def test_failed_cells_are_left_out_until_they_are_retried(tmp_path: Path, bench: Bench) -> None:
