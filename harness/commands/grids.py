@@ -48,14 +48,14 @@ def chosen_grid(
         if not colon:
             grid = replace(grid, set={**grid.set, key: value}, given=grid.given | {key})
             continue
-        known = [row.label or row.name for row in grid.methods]
+        labels = [row.label or row.name for row in grid.methods]
+        # By its label or, where no row has that label, by its method, as --methods takes it.
+        known = labels if row_name in labels else [row.name for row in grid.methods]
         if row_name not in known:
-            raise UserError(f"no row is called '{row_name}'", where=f"--set {key}", mend=did_you_mean(row_name, known))
+            raise UserError(f"no row is called '{row_name}'", where=f"--set {key}", mend=did_you_mean(row_name, labels))
         rows = [
-            replace(row, set={**row.set, dotted: value}, given=row.given | {dotted})
-            if (row.label or row.name) == row_name
-            else row
-            for row in grid.methods
+            replace(row, set={**row.set, dotted: value}, given=row.given | {dotted}) if own == row_name else row
+            for own, row in zip(known, grid.methods, strict=True)
         ]
         grid = replace(grid, methods=tuple(rows))
     return grid, suite
