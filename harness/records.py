@@ -159,6 +159,9 @@ def read_record(path: Path) -> dict[str, Any]:
         _check(record, str(path))
     elif record["status"] == "failed":
         _check_keys(record, _FAILED_KEYS, str(path))
+    else:
+        what = f"record of status '{record['status']}', which is neither done nor failed"
+        raise UserError(what, where=str(path), mend=RUN_AGAIN)
     return record
 
 

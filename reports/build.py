@@ -11,12 +11,12 @@ from typing import Any
 from ablations.grid import Grid, GridRow
 from harness.errors import UserError
 from harness.records import two_digits
-from reports.columns import Metric, metric_of
+from reports.columns import Metric, metric_of, note_is_of
 from reports.mixing import guarded
 from reports.other_papers import footnotes, other_rows, without_column
 from reports.published import Published, find, load_published, own_figures, published_tables
 from reports.records import Picked, Record, select
-from reports.table import Cell, Column, Row, Table, clean
+from reports.table import FILLED_BY, Cell, Column, Row, Table, clean
 
 
 def build_table(
@@ -59,7 +59,7 @@ def build_table(
         columns=tuple(columns),
         rows=tuple(rows),
         signatures=_signatures(picked, metrics),
-        notes=(*_notes(grid, suite, picked, command), *shared, *without_column(elsewhere, columns)),
+        notes=(*_notes(grid, suite, picked, rows, command), *shared, *without_column(elsewhere, columns)),
     )
 
 
@@ -99,13 +99,14 @@ def _row(one: Picked, metrics: Sequence[Metric], grid: Grid, here: Sequence[Publ
     row = one.row
     name = None if row is None else row.published
     title = _title(row, one.records[0]["title"] if one.records else titles.get(name or ""))
-    flags = dict.fromkeys(clean(note) for record in one.records for note in record["notes"])
+    keys = [metric.column.key for metric in metrics]
+    told = [note for record in one.records for note in record["notes"] if note_is_of(note, keys)]
     return Row(
         key="photos" if row is None else row.label or row.name,
         title=clean(title),
         cells=tuple(_cell(one, metric, here if name else (), name or "", grid) for metric in metrics),
         ceiling=row is None,
-        notes=tuple(flags),
+        notes=tuple(dict.fromkeys(clean(note) for note in told)),
     )
 
 
@@ -177,7 +178,23 @@ def _value(record: Record, metric: Metric) -> float | None:
             where=f"record {record['id']}",
             mend="delete the record and run its cell again",
         )
+    low, high, what = _range(metric)
+    if not low <= value <= high:
+        raise UserError(
+            f"{value:g} under {metric.part}.{metric.column.key} is no {what}",
+            where=f"record {record['id']}",
+            mend="delete the record and run its cell again",
+        )
     return float(value)
+
+
+def _range(metric: Metric) -> tuple[float, float, str]:
+    """What a figure can be: smallest, largest, in words."""
+    if metric.column.unit == "%":
+        return 0.0, 1.0, "share of 0 to 1"
+    if metric.column.key == "kid":  # the unbiased estimate of a distance near 0 falls on both sides of it
+        return -math.inf, math.inf, "distance"
+    return -1e-6, math.inf, "distance of at least 0" if metric.half else "cost of at least 0"
 
 
 def _decimals(column: Column, cells: Sequence[Cell]) -> int:
@@ -203,11 +220,15 @@ def _signatures(picked: Sequence[Picked], metrics: Sequence[Metric]) -> tuple[st
     return (*lines, *([clean(f"spadebench {', '.join(versions)}")] if versions else []))
 
 
-def _notes(grid: Grid, suite: str, picked: Sequence[Picked], command: str | None) -> tuple[str, ...]:
+def _notes(
+    grid: Grid, suite: str, picked: Sequence[Picked], rows: Sequence[Row], command: str | None
+) -> tuple[str, ...]:
     notes = []
-    count = len(grid.seeds)
-    if any(one.records and one.row for one in picked):
-        notes.append(f"Mean ± sample standard deviation over {count} seeds." if count > 1 else f"Seed {grid.seeds[0]}.")
+    seeds = sorted({record["seed"] for one in picked if one.row for record in one.records})
+    if any(len(cell.values) > 1 for row in rows for cell in row.cells):
+        notes.append(f"Mean ± sample standard deviation over {len(grid.seeds)} seeds.")
+    elif seeds:
+        notes.append(f"Seed {seeds[0]}." if len(seeds) == 1 else "Figures of one seed each.")
     if grid.set:
         notes.append("All rows with " + ", ".join(f"{key}={value}" for key, value in grid.set.items()) + ".")
     notes += [_left_out(one) for one in picked if one.left_out]
@@ -219,7 +240,7 @@ def _notes(grid: Grid, suite: str, picked: Sequence[Picked], command: str | None
             notes.append(f"No figure is published for {suite}; there are some for: {', '.join(suites) or 'no suite'}.")
     elif any(one.missing or not one.records for one in picked):
         run = command or f"spadebench run {shlex.quote(grid.origin)} --suite {shlex.quote(suite)}"
-        notes.append(f"Missing figures are filled by: {run}")
+        notes.append(f"{FILLED_BY}{run}")
         failed = sum(len(one.failed) for one in picked)
         if failed:
             cells = "cell" if failed == 1 else "cells"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass
 
 from ablations.grid import STUDY
@@ -41,3 +42,13 @@ def metric_of(key: str) -> Metric:
     # A Fréchet distance by another net is never called FID; without any record its net is not known yet.
     name = "Fréchet distance" if key == "distance" else f"{key[:2].upper()} {clean(key[3:])}"
     return Metric(Column(key, name, True), "scores", "distance")
+
+
+def note_is_of(note: str, keys: Collection[str]) -> bool:
+    """Whether a record's note belongs where figures of these columns are shown.
+
+    A note that speaks of multiply-adds needs their column, and one that starts with a distance's key that distance's.
+    """
+    if "multiply-adds" in note:
+        return "multiply_adds" in keys
+    return not note.startswith(("fid ", "kid ", "fd_")) or any(note.startswith(f"{key} ") for key in keys)

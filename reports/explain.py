@@ -11,7 +11,7 @@ from typing import Any
 
 from ablations.grid import Grid
 from harness.errors import UserError, did_you_mean
-from reports.columns import metric_of
+from reports.columns import metric_of, note_is_of
 from reports.published import Published, find, own_figures
 from reports.records import PHOTOS, Picked, Record
 from reports.table import Cell, Column, Row, Table, clean, delta, measured_text
@@ -85,10 +85,10 @@ def explain(
         "mean": cell.mean,
         "spread": cell.spread,
         "figures": figures,
-        "without_figure": [_head(record, folder) | {"notes": _notes(record)} for record in others],
+        "without_figure": [_head(record, folder) | {"notes": _notes(record, head)} for record in others],
         "published": [_published(figure) for figure in _stated(grid, table, cell, behind)],
         "delta": delta(cell, head),
-        "notes": [clean(note) for note in (*cell.notes, *line.notes)],
+        "notes": [clean(note) for note in (*cell.notes, *line.notes) if note_is_of(note, (head.key,))],
         "missing": _missing(line, head, cell, behind, command),
     }
 
@@ -131,7 +131,7 @@ def _figure(record: Record, value: float, column: Column, folder: Path) -> dict[
         "rescored_from": made.get("rescored_from"),
         "command": made.get("command"),
         "repeat": repeat_commands(record),
-        "notes": _notes(record),
+        "notes": _notes(record, column),
     }
 
 
@@ -212,5 +212,5 @@ def _missing(line: Row, head: Column, cell: Cell, behind: Picked | None, command
     return {"seeds": seeds, "failed": list(behind.failed), "command": command}
 
 
-def _notes(record: Record) -> list[str]:
-    return [clean(note) for note in record["notes"]]
+def _notes(record: Record, column: Column) -> list[str]:
+    return [clean(note) for note in record["notes"] if note_is_of(note, (column.key,))]

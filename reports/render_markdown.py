@@ -6,7 +6,7 @@ import re
 from collections.abc import Sequence
 
 from reports.layout import Entry, full_caption, lay_out, several, split_interval, superscript
-from reports.table import Table, clean
+from reports.table import FILLED_BY, Table, clean
 
 # A colon or an at sign is only special before a word (:smile:, @somebody).
 _SPECIAL = re.compile(r"([\\`*_\[\]<>|~&$]|[:@](?=\w))")
@@ -30,7 +30,7 @@ def _one(table: Table) -> str:
         lines.append("| " + " | ".join([f"*{title}*" if line.ceiling else title, *figures]) + " |")
     lines.append("")
     lines += [f"- {superscript((i,))} {escape(note)}" for i, note in enumerate(layout.footnotes, 1)]
-    lines += [f"- {escape(note)}" for note in table.notes]
+    lines += [f"- {_note(note)}" for note in table.notes]
     lines += [f"- {code(signature)}" for signature in table.signatures]
     return "\n".join(lines).rstrip() + "\n"
 
@@ -39,6 +39,12 @@ def _figure(entry: Entry) -> str:
     figure, interval = (escape(part) for part in split_interval(entry.text))
     shown = {"best": f"**{figure}**", "second": f"<u>{figure}</u>", None: figure}[entry.mark]
     return f"{shown} {interval}" if interval else shown
+
+
+def _note(note: str) -> str:
+    """A note of the table; a command in it as code, to be copied as it is."""
+    before, said, command = note.partition(FILLED_BY)
+    return f"{escape(said.strip())} {code(command)}" if said and not before else escape(note)
 
 
 def escape(text: str) -> str:

@@ -10,6 +10,8 @@ from rich.text import Text
 from reports.layout import Entry, full_caption, lay_out, split_interval, superscript
 from reports.table import Table, clean
 
+_SHORT = 14  # characters
+
 
 def render_terminal(table: Table) -> Group:
     """A renderable: the table, and under it footnotes, notes and signatures. Markup in names is shown as it is."""
@@ -17,9 +19,11 @@ def render_terminal(table: Table) -> Group:
     title = Text(clean(table.title), style="bold")
     title.append(f"  {full_caption(table)}", style="not bold italic")
     grid = RichTable(box=box.SIMPLE_HEAD, title=title, title_justify="left", pad_edge=False)
-    grid.add_column(Text("Method"), no_wrap=False)
+    # A name is folded and never cut, and where all are short kept in one line: figures' heads fold instead.
+    short = all(len(clean(line.title) + superscript(line.marks)) <= _SHORT for line in layout.lines)
+    grid.add_column(Text("Method"), overflow="fold", no_wrap=short)
     for head, kind in zip(layout.heads, [k for g in layout.groups for k in g.kinds], strict=True):
-        grid.add_column(Text(head), justify="right", style="" if kind == "measured" else "dim")
+        grid.add_column(Text(head), justify="right", overflow="fold", style="" if kind == "measured" else "dim")
     for i, line in enumerate(layout.lines):
         if line.ceiling and i:
             grid.add_section()

@@ -13,15 +13,15 @@ from pathlib import Path
 from typing import Any
 
 from harness.errors import UserError
-from harness.metrics.confusion import Confusion, scores
+from harness.metrics.confusion import Confusion
 from harness.metrics.resampling import Interval as Resampled
 from harness.metrics.resampling import intervals
 from harness.metrics.rows import Compared, compare_rows
 from harness.metrics.significance import Comparison
 from harness.records import read_record
+from harness.stored_confusion import stored_confusion
 from reports.table import Cell, Interval
 
-_ROUNDING = 1e-9  # between versions of numpy
 _LONG = 2e8  # drawn images, over all networks, from which on the work takes some seconds
 _VOID = {"accuracy_void_wrong": "wrong", "accuracy_void_ignored": "ignore"}
 
@@ -54,13 +54,11 @@ class Bench:
             raise UserError("its seeds were scored by more than one protocol")
         read = [self._record(name) for name in cell.records]
         rules = []
-        for (record, confusion), value in zip(read, cell.values, strict=True):
+        for record, _ in read:
             # Records of protocol version 1 name no void rule: they left void out.
             fields = record["protocol"].get("fields") or {}
             mean, void = fields.get("class_mean", "union"), _VOID.get(cell.column, fields.get("void", "ignore"))
             rules.append((str(mean), str(void)))
-            if abs(_figure(cell.column, confusion, *rules[-1]) - value) > _ROUNDING:
-                raise UserError(f"the confusion is not that of the scores of record {record['id']}")
         if len(set(rules)) != 1:
             raise UserError("its seeds were scored by more than one protocol")
         return Scored(tuple(confusion for _, confusion in read), cell.records, *rules[0])
@@ -105,18 +103,10 @@ class Bench:
                 record = read_record(path)
             except UserError as error:  # which names the file, and a table's note is to be printed anywhere
                 raise UserError(f"no record {name} can be read") from error
-            file = record.get("confusion")
-            if not isinstance(file, str) or Path(file).name != file:
-                raise UserError(f"record {name} names no confusion beside it")
-            self._read[name] = record, Confusion.load(self.folder / file)
+            self._read[name] = record, stored_confusion(record, self.folder)
         return self._read[name]
 
 
 def _name(column: str) -> str:
     """What harness.metrics calls the figure of a column, whose void rule is told apart."""
     return "miou" if column == "miou" else "accuracy"
-
-
-def _figure(column: str, confusion: Confusion, class_mean: Any, void: str) -> float:
-    found = scores(confusion.total(), class_mean)
-    return float(found["accuracy_void_wrong" if column != "miou" and void == "wrong" else _name(column)])

@@ -11,6 +11,7 @@ from typing import Literal
 from reports.published import Published
 
 MISSING = "—"
+FILLED_BY = "Missing figures are filled by: "  # and the command, to the end of the note
 Mark = Literal["best", "second"]
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import json
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -196,6 +197,47 @@ def test_curves_name_the_row_without_log_and_keep_json_to_numbers(run: Run) -> N
     assert lines[0].endswith("CRN")
 
 
+def test_where_the_record_is_and_the_cell_is_not_another_folder_is_advised(
+    kept: Path, run: Run, tmp_path: Path
+) -> None:
+    shutil.copytree(kept / "records", tmp_path / "other" / "records")
+    code, _, said = run("curves", out=tmp_path / "other")
+    assert code == 2
+    assert said.splitlines()[-1].endswith("--out again; then draw with --out again)")
+
+
+def test_bars_name_the_rows_without_interval(kept: Path, run: Run, tmp_path: Path) -> None:
+    shutil.copytree(kept / "records", tmp_path / "other" / "records")
+    (tmp_path / "other" / "records" / "crn-1.confusion.npz").unlink()
+    notes = json.loads(run("bars", "--resamples", 200, "--json", out=tmp_path / "other")[1])["notes"]
+    assert notes[0].endswith(" CRN: without interval.")
+    both = json.loads(
+        run("bars", "--metrics", "miou,distance", "--resamples", 200, "--json", out=tmp_path / "other")[1]
+    )
+    assert both["notes"][0].endswith(" FD toyscapes, CRN (mIoU): without interval.")
+
+
+@pytest.mark.parametrize(
+    ("name", "says"),
+    [
+        (None, "record spade-0 names no confusion beside it"),
+        ("../../x.npz", "record spade-0 names no confusion beside it"),
+        ("crn-0.confusion.npz", "the confusion is not that of the scores of record spade-0"),
+        ("gone.npz", "record spade-0: its per-image confusion is not there"),
+    ],
+)
+def test_classes_draw_no_confusion_but_the_records_own(
+    name: str | None, says: str, kept: Path, run: Run, tmp_path: Path
+) -> None:
+    shutil.copytree(kept / "records", tmp_path / "other" / "records")
+    path = tmp_path / "other" / "records" / "spade-0.json"
+    path.write_text(json.dumps({**json.loads(path.read_text(encoding="utf-8")), "confusion": name}), encoding="utf-8")
+    code, _, said = run("classes", "--resamples", 200, out=tmp_path / "other")
+    assert code == 2
+    assert says in said.splitlines()[-1]
+    assert not list(tmp_path.glob("figure*"))
+
+
 @pytest.mark.parametrize("kind", KINDS)
 def test_without_records_one_line_names_the_command_that_makes_them(kind: str, run: Run, tmp_path: Path) -> None:
     code, printed, said = run(kind, "--json", out=tmp_path / "empty")
@@ -208,6 +250,7 @@ def test_without_records_one_line_names_the_command_that_makes_them(kind: str, r
 
 WRONG = {
     "a format": (("cost", "--format", "jpg"), "--format: unknown format 'jpg'"),
+    "a kind of picture": (("cost", "--to", "q/x.JPG"), "--to q/x.JPG: figures are not written as '.JPG'"),
     "a width": (("cost", "--width", "tiny"), "--width: 'tiny' is no width"),
     "a cost": (("cost", "--against", "latancy"), "--against: unknown value 'latancy' (did you mean latency?)"),
     "a score": (("bars", "--metrics", "mIoU"), "unknown score 'mIoU' (did you mean miou?)"),

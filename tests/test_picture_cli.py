@@ -104,6 +104,9 @@ def test_telling_images_are_picked_by_the_rule_and_shown_with_their_scores(run: 
     accuracies = [each["accuracy"] for each in found["samples"][0]["scores"].values()]
     assert accuracies == [float(side.accuracy[where]) for side in sides]
     assert found["picked_by"] == "accuracy"
+    drawn = (tmp_path / "f.svg").read_text()
+    assert "Seed 0, 6 iterations." in drawn
+    assert "segmentation: " in drawn
     assert f"picked {picked[0].name}: accuracy {100 * picked[0].spread:.1f} points apart" in err
     assert {path.suffix for path in tmp_path.glob("f.*")} == {".pdf", ".png", ".svg"}
     again = (tmp_path / "f.png").read_bytes()
@@ -137,6 +140,9 @@ def test_failures_are_the_worst_images_of_a_class_and_read_as_they_were_scored(r
         assert (better < one["iou"]).sum() < 3
     assert [one["class"] for one in found["images"]] == ["sky"] * 3 + ["tree"] * 3
     assert "read differently" not in err
+    drawn = (tmp_path / "f.svg").read_text()
+    assert "Seed 0, 6 iterations." in drawn
+    assert "segmentation: " in drawn
     assert len(list(tmp_path.glob("f.*"))) == 3
 
 
@@ -166,6 +172,9 @@ def test_what_is_missing_beside_a_record_is_said(refused: Callable[..., str], ma
     shutil.copytree(made / "records", tmp_path / "store" / "records")
     line = refused("failures", "--method", "spade", out=tmp_path / "store")
     assert "has no checkpoint (train it: spadebench run table1 --suite toyscapes --methods spade" in line
+    assert line.endswith("--out again; then draw with --out again)")
+    line = refused("comparison", *TWO, out=tmp_path / "store")
+    assert line.endswith("--out again; then draw with --out again)")
     record, _ = confusion_of(made, "spade")
     (tmp_path / "store" / "records" / record["confusion"]).unlink()
     assert "its per-image confusion is not there" in refused("failures", "--method", "spade", out=tmp_path / "store")

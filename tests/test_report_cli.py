@@ -80,6 +80,16 @@ def test_an_empty_table_of_an_unknown_suite_hints_at_a_slip(spadebench: Command)
     assert "did you mean toyscapes or" in err
 
 
+def test_an_unknown_method_or_protocol_is_hinted_at_once(spadebench: Command) -> None:
+    words = ("report", "table1", "--suite", "toyscapes", "--methods")
+    code, _, err = spadebench(*words, "spade,spad,spade_vae", "--protocol", "natve")
+    assert code == 0
+    method, protocol = err.splitlines()
+    assert method.startswith("method 'spad' has no record and is not known here (did you mean spade")
+    assert protocol == "protocol 'natve' has no record and is not known here (did you mean native?)"
+    assert spadebench(*words, "spade_ngf64", "--protocol", "native")[2] == ""
+
+
 @pytest.mark.parametrize("command", [("report", "table1"), ("explain", "table1", "spade", "miou")])
 @pytest.mark.parametrize(
     ("changes", "says"),

@@ -49,6 +49,7 @@ def explain(
     sized = choice.grids()
     others = choice.others(sized[0][0], [name for _, name in sized])
     records = read_records(out)
+    choice.hint(records)
     found = []
     for each, name in sized:
         table = choice.table(each, name, records, others)

@@ -83,6 +83,7 @@ def _tables(choice: t.Choice, tests: bool, intervals: bool) -> list[Table]:
     sized = choice.grids()
     others = choice.others(sized[0][0], [suite for _, suite in sized])
     records = read_records(choice.out)
+    choice.hint(records)
     tables = [choice.table(grid, suite, records, others) for grid, suite in sized]
     if tests:
         from reports.significance import with_tests

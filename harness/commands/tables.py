@@ -95,6 +95,25 @@ class Choice:
             _hint(suite)
         return table
 
+    def hint(self, records: Sequence[Record]) -> None:
+        """Say so where a method or a protocol of the command line is in no record and not known here: a slip, maybe."""
+        asked = [name.strip() for name in (self.methods or "").split(",") if name.strip()]
+        held = {name for record in records for name in (record["method"], record["title"])}
+        unknown = [name for name in dict.fromkeys(asked) if name not in held]
+        if unknown:
+            known = {*held, *_known_rows(self.name)}
+            for name in unknown:
+                if name not in known and not _registered(name):
+                    say(f"method '{name}' has no record and is not known here ({did_you_mean(name, known)})")
+        scored = {record["protocol"].get("name") for record in records} - {None}
+        if self.protocol is not None and self.protocol not in scored:
+            from harness.registry import PROTOCOLS, names
+
+            shipped = {*names(PROTOCOLS), "native"}
+            if self.protocol not in shipped:
+                near = did_you_mean(self.protocol, {*shipped, *scored})
+                say(f"protocol '{self.protocol}' has no record and is not known here ({near})")
+
     def _sized(self, grid: Grid, suite: str) -> Grid:
         if self.budget is None:
             return grid
@@ -103,6 +122,23 @@ class Choice:
 
         places = Places(self.data_root)
         return replace(grid, set=o.with_budget(dict(grid.set), self.budget, load_suite(suite), places))
+
+
+def _known_rows(grid: str) -> set[str]:
+    """Labels and methods of this grid's rows, of the shipped grids' and of the published figures."""
+    from ablations.grid import grid_names, load_grid
+    from reports.published import load_published, published_tables
+
+    rows = [row for name in dict.fromkeys([grid, *grid_names()]) for row in load_grid(name).methods]
+    figures = [figure.method for table in published_tables() for figure in load_published(table)]
+    return {name for row in rows for name in (row.name, row.label) if name} | set(figures)
+
+
+def _registered(method: str) -> bool:
+    """Whether there is a method of this name; loads torch, so it is asked last."""
+    from harness.registry import METHODS, names
+
+    return method in names(METHODS)
 
 
 def _hint(suite: str) -> None:

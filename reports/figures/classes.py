@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -55,25 +54,24 @@ class ClassRow:
 
 
 def class_rows(
-    rows: Sequence[tuple[str, Sequence[Path]]],
-    reference: Sequence[Path],
+    rows: Sequence[tuple[str, Sequence[Confusion]]],
+    reference: Sequence[Confusion],
     resamples: int,
     tick: Callable[[], None] = lambda: None,
 ) -> tuple[list[ClassRow], dict[str, float]]:
     """Each row against the reference, and every class's share of the labelled pixels.
 
-    rows: title and the confusion files of its seeds. reference: files of its seeds. tick is called after
-    each row. Raises UserError for a file that cannot be read and for confusions of different images.
+    rows: title and the confusions of its seeds. reference: those of its seeds. tick is called after each row.
+    Raises UserError for confusions of different images.
     """
-    base = [Confusion.load(path) for path in reference]
     found = []
-    for title, paths in rows:
-        compared = compare_methods([Confusion.load(path) for path in paths], base, resamples=resamples)
+    for title, confusions in rows:
+        compared = compare_methods(confusions, reference, resamples=resamples)
         figure = compared.figures["miou"]
         found.append(ClassRow(title, compared.classes, figure.test, figure.unit))
         tick()
-    names = base[0].classes
-    pixels = np.bincount(base[0].label, weights=base[0].count, minlength=len(names) + 1)[: len(names)]
+    names = reference[0].classes
+    pixels = np.bincount(reference[0].label, weights=reference[0].count, minlength=len(names) + 1)[: len(names)]
     return found, dict(zip(names, (pixels / max(1.0, pixels.sum())).tolist(), strict=True))
 
 

@@ -29,6 +29,7 @@ from reports.table import clean
 WIDTH_COLUMN = 3.3  # inches, a column of a two-column paper
 WIDTH_PAGE = 6.9  # inches, both columns
 FORMATS = ("pdf", "png", "svg")
+_OTHER_FORMATS = ("jpg", "jpeg", "gif", "tif", "tiff", "eps", "webp", "bmp")
 TEXT = 8.0  # points: everything in a figure
 SMALL = 6.0  # points: notes under it and numbers in cells
 INK = "#1c1e21"
@@ -208,10 +209,13 @@ def lacking(figure: Figure) -> str:
 def endings(to: Path, formats: Sequence[str] = FORMATS) -> dict[str, Path]:
     """The file of each format: `to` itself where it ends in one, else `to.<format>` for each of `formats`.
 
-    Raises UserError for a format that is none of FORMATS, and for no format.
+    Raises UserError for a format that is none of FORMATS, for `to` of another kind of picture, and for no format.
     """
     if to.suffix[1:].lower() in FORMATS:
         return {to.suffix[1:].lower(): to}
+    if to.suffix[1:].lower() in _OTHER_FORMATS:
+        mend = f"end it in {', '.join(f'.{name}' for name in FORMATS)}, or in none"
+        raise UserError(f"figures are not written as '{to.suffix}'", where=f"--to {to}", mend=mend)
     for name in formats:
         if name not in FORMATS:
             raise UserError(f"unknown format '{name}'", where="--format", mend=did_you_mean(name, FORMATS))

@@ -174,6 +174,33 @@ def test_a_score_that_is_no_finite_number_is_refused(make: Make, table1: Grid, v
         build_table(table1, "cityscapes", [make(scores={"miou": value})])
 
 
+@pytest.mark.parametrize(("key", "value"), [("miou", -1), ("miou", 7.5), ("accuracy", 1.01), ("fid", -0.1)])
+def test_a_score_that_cannot_be_is_refused_with_its_record(make: Make, table1: Grid, key: str, value: float) -> None:
+    with pytest.raises(UserError, match=rf"{value:g} under scores\.{key} is no (share|distance)") as caught:
+        build_table(table1, "cityscapes", [make(scores={key: value})])
+    assert make()["id"] in str(caught.value)
+
+
+def test_an_unbiased_estimate_may_be_below_nought(make: Make, table1: Grid) -> None:
+    table = build_table(table1, "cityscapes", [make(scores={"kid": -0.002, "fid": -1e-9})])
+    assert keys(table) == ["miou", "accuracy", "fid", "kid"]
+
+
+def test_a_note_stands_only_beside_the_figure_that_it_speaks_of(make: Make) -> None:
+    notes = ["SIMS: multiply-adds are those of 12 segments", "fid of 200 images, fewer than 2048", "trained in bf16"]
+    for columns, shown in (("miou", {2}), ("miou, multiply_adds", {0, 2}), ("distance", {1, 2})):
+        grid = parse_grid(f"{{methods: [spade], columns: [{columns}]}}", "g", "g")
+        table = build_table(grid, "cityscapes", [make(notes=notes)])
+        assert set(table.rows[0].notes) == {notes[i] for i in shown}
+
+
+def test_a_spread_is_named_only_where_a_cell_has_several_seeds(make: Make, table1: Grid) -> None:
+    grid = replace(table1, seeds=(0, 1, 2))
+    for other, said in ((0, "Seed 0."), (1, "Figures of one seed each.")):
+        table = build_table(grid, "toyscapes", [make(suite="toyscapes"), make("pix2pixhd", "toyscapes", other)])
+        assert table.notes[0] == said
+
+
 def test_signatures_name_each_half_once_with_its_hash_and_the_version(full: list[dict[str, Any]], table1: Grid) -> None:
     assert build_table(table1, "cityscapes", full).signatures == (
         "segmentation: seg:drn_d_105@12345678 v1 #aaaa00000000",

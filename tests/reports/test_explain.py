@@ -121,6 +121,12 @@ def test_a_record_without_the_figure_says_why(make: Make, table1: Grid) -> None:
     assert any(note in line for line in lines(told))
 
 
+def test_a_note_of_a_distance_is_not_told_of_another_score(make: Make, table1: Grid) -> None:
+    note = "fid of 200 images, fewer than 2048"
+    assert note not in json.dumps(explained(table1, [make(notes=[note])], "spade", "miou"))
+    assert explained(table1, [make(notes=[note])], "spade", "fid")["figures"][0]["notes"] == [note]
+
+
 def test_a_published_figure_has_its_source_and_nothing_to_fill(table1: Grid) -> None:
     told = explained(table1, [], "OASIS", "miou", others=[OASIS])
     assert (told["figures"], told["missing"], told["row"]["method"]) == ([], None, None)

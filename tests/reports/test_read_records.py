@@ -100,6 +100,14 @@ def test_a_record_with_a_key_of_another_type_is_refused(
         read_records(tmp_path)
 
 
+def test_a_record_of_an_unknown_status_is_refused(
+    tmp_path: Path, make: Make, save: Callable[[dict[str, Any]], Path]
+) -> None:
+    save(make(status="running"))
+    with pytest.raises(UserError, match="record of status 'running', which is neither done nor failed"):
+        read_records(tmp_path)
+
+
 def test_a_record_of_a_failed_cell_needs_no_scores_and_fills_no_row(
     tmp_path: Path, table1: Grid, save: Callable[[dict[str, Any]], Path]
 ) -> None:

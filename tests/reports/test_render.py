@@ -61,6 +61,12 @@ def test_markdown_marks_the_figure_and_neither_its_interval_nor_its_footnotes() 
     assert "| **62.3 ± 0.3** | <u>81.9</u> \\[80.3, 83.6\\]¹ | **71.6 ± 1.7**¹ |" in text
 
 
+def test_markdown_keeps_a_command_as_it_is() -> None:
+    command = "spadebench run table1 --suite coco_stuff"
+    text = markdown(replace(plain_table(), notes=(f"Missing figures are filled by: {command}",)))
+    assert f"- Missing figures are filled by: `{command}`" in text
+
+
 def test_several_tables_make_one_document_of_each_format() -> None:
     tables = [compared_table(), plain_table()]
     texts = {name: render(tables) for name, render in FORMATS.items()}

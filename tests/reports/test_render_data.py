@@ -101,6 +101,16 @@ def test_the_terminal_shows_figures_signatures_and_markup_as_it_is(table: Table)
         assert signature in shown
 
 
+def test_eighty_columns_cut_no_name_and_keep_short_ones_whole(table: Table) -> None:
+    text = terminal(table, width=80)
+    assert "…" not in text
+    for title in ("pix2pixHD++", "pix2pixHD ", "real photos"):
+        assert title in text
+    long = terminal(replace(table, rows=(replace(table.rows[0], title="spade_" * 6), *table.rows[1:])), width=80)
+    assert "…" not in long
+    assert max(map(len, text.splitlines())) <= 80
+
+
 def test_a_narrow_terminal_still_shows_every_figure(plain: Table) -> None:
     text = terminal(plain, width=40)
     for figure in ("62.3", "81.9", "71.8"):

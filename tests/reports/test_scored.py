@@ -35,7 +35,7 @@ def _edit(path: Path, **changes: Any) -> None:
 
 
 BROKEN: dict[str, tuple[Callable[[Path], Any], str]] = {
-    "confusion gone": (lambda at: (at / "b-0.confusion.npz").unlink(), "no such confusion file (B)"),
+    "confusion gone": (lambda at: (at / "b-0.confusion.npz").unlink(), "its per-image confusion is not there (B)"),
     "confusion broken": (
         lambda at: (at / "b-0.confusion.npz").write_bytes(b"PK\x03\x04 no more"),
         "cannot read this confusion file, it is broken or something else (B)",

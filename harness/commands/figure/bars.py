@@ -124,6 +124,12 @@ def _ends_note(rows: Sequence[Row], columns: Sequence[Column], ends: Ends) -> st
     without = [
         column.name for column in columns if not any(s.cell_of(row, column).interval is not None for row in rows)
     ]
+    several = len(columns) > 1
+    for row in rows:
+        for column in columns:
+            cell = s.cell_of(row, column)
+            if cell.values and cell.interval is None and column.name not in without:
+                without.append(f"{row.title} ({column.name})" if several else row.title)
     none = f" {', '.join(without)}: without interval." if without else ""
     return f"Error bars: {100 * intervals[0].level:g}% confidence intervals {' or '.join(units)}.{none}"
 

@@ -13,6 +13,7 @@ from harness.commands.figure import shared as s
 from harness.errors import UserError, did_you_mean
 
 if TYPE_CHECKING:
+    from harness.metrics.confusion import Confusion
     from reports.figures.classes import ClassRow
     from reports.records import Picked
     from reports.table import Row
@@ -66,8 +67,8 @@ def classes(
     with bar("classes") as update:
         done = iter(range(1, len(measured) + 1))
         found, shares = class_rows(
-            [(row.title, _files(picked, out)) for row, picked in measured],
-            _files(base[1], out),
+            [(row.title, _confusions(picked, out)) for row, picked in measured],
+            _confusions(base[1], out),
             resamples,
             lambda: update(next(done), len(measured), {}),
         )
@@ -111,10 +112,12 @@ def _reference(pairs: list[Pair], against: str | None, asked: s.Asked) -> Pair:
     raise UserError(f"no row is called '{against}'", where="--against", mend=did_you_mean(against, known))
 
 
-def _files(picked: Picked, out: Path) -> list[Path]:
+def _confusions(picked: Picked, out: Path) -> list[Confusion]:
+    """Those of the seeds of a row. Raises UserError where one is missing, or is not that of its record."""
     from harness.records import Store
+    from harness.stored_confusion import stored_confusion
 
-    return [Store(out).records_folder / record["confusion"] for record in picked.records]
+    return [stored_confusion(record, Store(out).records_folder) for record in picked.records]
 
 
 def _notes(found: list[ClassRow], reference: str, sort: str) -> list[str]:

@@ -117,6 +117,9 @@ def comparison(
     if picked:
         notes.append(f"The images on which the {_WORDS[by]} of the methods lies furthest apart.")
         _say_picked(picked, titles, of_methods, by)
+    if scores:  # all of one protocol
+        trained = s.trained_note(asked.grid.seeds[0], [each.record for each in scored])
+        notes += [trained, s.segmentation_of(scored[0].record)]
     data = {
         "suite": asked.suite,
         "seed": asked.grid.seeds[0],
@@ -148,9 +151,10 @@ def _images(
     encoding = Encoding(dataset.classes, suite.size, suite.unknown, suite.edges)
     found = []
     with bar("images") as update:
-        for row, record in zip(asked.grid.methods, records, strict=True):
+        recorded = [bool(one.records) for one in asked.picked() if one.row is not None]
+        for row, record, there in zip(asked.grid.methods, records, recorded, strict=True):
             cell = resolve(row.name, suite, asked.grid.seeds[0], asked.grid.overrides(row))
-            source, said = trained_source(cell, Store(asked.out), places, device, asked.command, record)
+            source, said = trained_source(cell, Store(asked.out), places, device, asked.trained_by(there), record)
             for line in said:
                 say(f"note: {line}")
             own = "".join(f", {name}={value}" for name, value in row.set.items())
@@ -172,10 +176,10 @@ def _telling_count(samples: str) -> int | None:
 def _scored(asked: s.Asked, fingerprint: str) -> list[Scored]:
     """The record of each row, and the scores of its images. Raises UserError where one is missing, or they are not
     of one protocol on the data there is."""
-    from harness.launch.scores.pictures import stored_confusion
     from harness.metrics.resampling import same_images
     from harness.metrics.telling import image_scores
     from harness.records import Store
+    from harness.stored_confusion import stored_confusion
 
     records: list[dict[str, Any]] = []
     for one in asked.picked():

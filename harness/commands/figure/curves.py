@@ -66,7 +66,7 @@ def curves(
     if without:
         say(f"not drawn, no log.csv of every seed under {out / 'cells'}: {', '.join(without)}")
     if not found:
-        raise asked.nothing("no row has the logs of its cells")
+        raise asked.nothing("no row has the logs of its cells", recorded=bool(without))
     notes = [_note(smooth, len(asked.grid.seeds), asked)]
     figure = draw_curves([(title, drawn) for title, drawn, _ in found], notes, inches)
     data: dict[str, Any] = {

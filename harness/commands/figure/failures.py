@@ -77,11 +77,11 @@ def failures(
         read_as_scored,
         record_bench,
         shown,
-        stored_confusion,
         trained_source,
     )
     from harness.progress import say
     from harness.records import Store
+    from harness.stored_confusion import stored_confusion
     from reports.figures.failures import Failure
     from reports.figures.failures import failures as drawn
     from reports.figures.image_grid import occurring
@@ -104,7 +104,7 @@ def failures(
 
     chosen, places, machine = load_suite(asked.suite), Places(data_root, weights_root), o.device_of(device)
     cell = resolve(row.name, chosen, seeds[0], asked.grid.overrides(row))
-    source, said = trained_source(cell, store, places, machine, asked.command, record)
+    source, said = trained_source(cell, store, places, machine, asked.trained_by(recorded=True), record)
     for line in said:
         say(f"note: {line}")
     bench = record_bench(record, chosen, places, machine, segmenter)
@@ -136,7 +136,8 @@ def failures(
             {"class": known.names[one.index], "name": one.name, "iou": one.iou, "share": one.share} for one in found
         ],
     }
-    figure = drawn(rows, known.palette, inches, title, key, [rule])
+    notes = [f"{rule} {s.trained_note(seeds[0], [record])}", s.segmentation_of(record)]
+    figure = drawn(rows, known.palette, inches, title, key, notes)
     s.write(figure, to, formats, record["protocol"]["signature"], as_json, data)
 
 

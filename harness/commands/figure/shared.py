@@ -40,7 +40,8 @@ _NARROWEST, _WIDEST = 2.0, 40.0  # inches
 class Asked:
     """What a figure is of. grid: sized as the command line asks. records: all of the folder `out`.
 
-    command: fills what is missing. protocol: only records of the protocol of this name.
+    command: fills what is missing. again: trains anew, into another folder. protocol: only records of
+    the protocol of this name.
     """
 
     grid: Grid
@@ -48,6 +49,7 @@ class Asked:
     out: Path
     records: tuple[Record, ...]
     command: str
+    again: str
     protocol: str | None
 
     def table(self, columns: Sequence[str] | None = None) -> Table:
@@ -63,9 +65,14 @@ class Asked:
 
         return select(self.records, self.grid, self.suite, self.protocol)
 
-    def nothing(self, what: str) -> UserError:
-        """The error of a figure for which there is no record: `what` is not there, this command fills it."""
-        return UserError(what, where=f"{self.grid.name} on {self.suite} in {self.out}", mend=f"run: {self.command}")
+    def trained_by(self, recorded: bool) -> str:
+        """The command that trains a missing cell. A cell that is `recorded` counts as done where its record is."""
+        return self.again if recorded else self.command
+
+    def nothing(self, what: str, recorded: bool = False) -> UserError:
+        """The error of a figure for which `what` is not there: no record, or, where `recorded`, the cell itself."""
+        mend = f"run: {self.trained_by(recorded)}"
+        return UserError(what, where=f"{self.grid.name} on {self.suite} in {self.out}", mend=mend)
 
 
 def asked(
@@ -90,7 +97,9 @@ def asked(
         loaded = replace(loaded, set=o.with_budget(dict(loaded.set), budget, load_suite(name), Places(data_root)))
     given = {"--methods": methods, "--seeds": seeds, "--set": overrides, "--budget": budget, "--protocol": protocol}
     command = fill_command(grid, name, out, given)
-    return Asked(loaded, name, out, tuple(read_records(out)), command, protocol)
+    other = Path("again") if out != Path("again") else Path("again2")
+    again = f"{fill_command(grid, name, other, given)}; then draw with --out {other}"
+    return Asked(loaded, name, out, tuple(read_records(out)), command, again, protocol)
 
 
 def width_of(text: str) -> float:
@@ -145,6 +154,18 @@ def cell_of(row: Row, column: Column) -> Cell:
     return next(cell for cell in row.cells if cell.column == column.key)
 
 
+def trained_note(seed: int, records: Sequence[Record]) -> str:
+    """Seed and iterations of the networks of records, as it is written under pictures."""
+    found = sorted({record["source"]["iteration"] for record in records if record["source"].get("iteration")})
+    return f"Seed {seed}" + (f", {' or '.join(map(str, found))} iterations." if found else ".")
+
+
+def segmentation_of(record: Record) -> str:
+    """The signature of the protocol of a record's segmentation scores, as tables have it."""
+    half = record["protocol"]["segmentation"]
+    return f"segmentation: {half['signature']} #{half['hash']}"
+
+
 def say_absent(asked: Asked, titles: Sequence[str]) -> None:
     """Name the rows that a figure has no figure of, with the command that fills them."""
     from harness.progress import say
@@ -158,6 +179,8 @@ def notes_of(table: Table, asked: Asked, spread: bool = False) -> list[str]:
 
     spread: whether the figure shows standard deviations over seeds.
     """
+    from reports.columns import note_is_of
+
     keys = {column.key for column in table.columns}
     kept = [note for note in table.notes if asked.command not in note and "--retry failed" not in note]
     if not spread:
@@ -167,15 +190,9 @@ def notes_of(table: Table, asked: Asked, spread: bool = False) -> list[str]:
         for row in table.rows
         if not row.ceiling
         for note in row.notes
-        if _is_of(note, keys)
+        if note_is_of(note, keys)
     ]
-    return [" ".join(note for note in kept if _is_of(note, keys)), *flags, *table.signatures]
-
-
-def _is_of(note: str, keys: set[str]) -> bool:
-    """Whether a note is of a figure with these scores: not where it starts with the name of another distance."""
-    first = note.partition(" ")[0]
-    return first in keys or not first.startswith(("fid", "kid", "fd_"))
+    return [" ".join(note for note in kept if note_is_of(note, keys)), *flags, *table.signatures]
 
 
 def about(table: Table) -> str:

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -29,7 +28,7 @@ from harness.evaluation.sources import GeneratorSource, ImageSource
 from harness.launch.cells.cell import load_generator
 from harness.launch.cells.out_of_memory import as_trained
 from harness.launch.scores.rescoring import signed_of_record
-from harness.metrics.confusion import Confusion, image_confusion, scores
+from harness.metrics.confusion import Confusion, image_confusion
 from harness.records import Store
 from harness.suites.base import Suite
 from harness.training.checkpoints import list_checkpoints, load_checkpoint
@@ -37,7 +36,6 @@ from harness.training.checkpoints import list_checkpoints, load_checkpoint
 Image = NDArray[np.uint8]
 Say = Callable[[str], None]
 SCORE_BATCH = 8  # images that a scoring makes at a time where nobody says otherwise
-_ROUNDING = 1e-9  # between versions of numpy
 
 
 @dataclass(frozen=True)
@@ -203,20 +201,6 @@ def read(bench: Bench, source: ImageSource, names: Sequence[str], batch: int) ->
                         counted = image_confusion(label, seen, len(classes), classes.void)
                         found.append(Read(name, image, label, seen, counted))
     return found
-
-
-def stored_confusion(record: dict[str, Any], records: Path) -> Confusion:
-    """The per-image confusion of a record in the folder `records`. Raises UserError where it is missing, broken, or
-    not that of the record's scores."""
-    where, mend = f"record {record['id']}", "score it again"
-    path = records / str(record.get("confusion"))
-    if not path.is_file():
-        raise UserError("its per-image confusion is not there", where=where, mend=f"put {path} back, or {mend}")
-    confusion = Confusion.load(path)
-    found = scores(confusion.total(), record["protocol"]["fields"].get("class_mean", "union"))
-    if abs(found["miou"] - record["scores"]["miou"]) > _ROUNDING:
-        raise UserError("this is not the confusion of the record's scores", where=str(path), mend=mend)
-    return confusion
 
 
 def _pixels_apart(one: Read, stored: Confusion, index: dict[str, int]) -> int:

@@ -27,6 +27,7 @@ from harness.launch.cells.out_of_memory import NOTE, in_parts
 from harness.launch.scores import pictures
 from harness.metrics.confusion import Confusion
 from harness.records import Store
+from harness.stored_confusion import stored_confusion
 from harness.training.checkpoints import Checkpoint, save_checkpoint
 from harness.training.loop import suite_encoding
 from harness.training.networks import build_generator
@@ -125,12 +126,12 @@ def test_the_bench_of_a_record_is_the_one_that_scored_it(monkeypatch: pytest.Mon
 def test_the_confusion_must_be_there_and_that_of_the_scores(tmp_path: Path) -> None:
     record, confusion, _ = scored()
     with pytest.raises(UserError, match=r"record .*: its per-image confusion is not there \(put .*npz back"):
-        pictures.stored_confusion(record, tmp_path)
+        stored_confusion(record, tmp_path)
     confusion.save(tmp_path / record["confusion"])
-    assert pictures.stored_confusion(record, tmp_path).names == confusion.names
+    assert stored_confusion(record, tmp_path).names == confusion.names
     wrong = {**record, "scores": {**record["scores"], "miou": record["scores"]["miou"] + 0.001}}
-    with pytest.raises(UserError, match="not the confusion of the record's scores"):
-        pictures.stored_confusion(wrong, tmp_path)
+    with pytest.raises(UserError, match="not that of the scores of record"):
+        stored_confusion(wrong, tmp_path)
 
 
 def test_a_cell_without_a_checkpoint_is_refused_with_the_command_that_trains_it(tmp_path: Path) -> None:
