@@ -13,6 +13,16 @@ from typing import Any
 from harness.errors import UserError
 
 
+def make_folder(folder: Path) -> None:
+    """Make a folder of results where it is not there. Raises UserError where it cannot be made."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise UserError(
+            f"cannot make this folder: {error.strerror}", where=str(folder), mend="use another --out"
+        ) from error
+
+
 @contextmanager
 def atomic_path(path: Path) -> Iterator[Path]:
     """Yield a fresh path beside `path` to write to; it takes `path`'s place when the block ends well.

@@ -8,6 +8,7 @@ import platform
 import resource
 import subprocess
 import sys
+import time
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
@@ -19,6 +20,13 @@ from harness.errors import UserError, first_line
 _CPU = "cpu always works"
 
 _LIBRARIES = ("torch", "torchvision", "numpy", "scipy", "lightning-fabric", "mmengine", "pillow")
+
+
+def clock(device: torch.device) -> float:
+    """Seconds from some moment on, read when the device has done all that it was given."""
+    if device.type == "cuda":
+        torch.cuda.synchronize(device)
+    return time.perf_counter()
 
 
 def reset_peak_memory(device: torch.device) -> None:

@@ -5,13 +5,13 @@ A time says little alone: all are run in turns in one go, and compared by their 
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import torch
 from torch import nn
 
+from harness.hardware import clock
 from harness.labels import LabelSpec
 from harness.norm_check.layers import random_maps
 from harness.training.networks import build_generator, z_dim_of
@@ -43,9 +43,9 @@ def latencies(
     with torch.inference_mode():
         for done in range(rounds(repeats)):
             for taken, forward in zip(times, forwards, strict=True):
-                began = _now(device)
+                began = clock(device)
                 forward()
-                taken.append(_now(device) - began)
+                taken.append(clock(device) - began)
             if done < WARM_UPS:
                 times = [[] for _ in forwards]
             tick()
@@ -64,9 +64,3 @@ def _forward(config: Mapping[str, Any], spec: LabelSpec, device: torch.device) -
     run: Callable[..., object] = getattr(generator, "cost_forward", generator)
     # A fresh copy of the label map, which keeps its resized forms.
     return lambda: run(maps[:], z)
-
-
-def _now(device: torch.device) -> float:
-    if device.type == "cuda":
-        torch.cuda.synchronize(device)
-    return time.perf_counter()

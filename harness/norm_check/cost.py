@@ -6,7 +6,6 @@ Alone a time says little: the two are run in turns, forward and backward, and co
 from __future__ import annotations
 
 import statistics
-import time
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
@@ -18,6 +17,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from harness.cells import resolve
 from harness.cost import method_cost
+from harness.hardware import clock
 from harness.labels import LabelMap, LabelSpec
 from harness.norm_check.layers import activation, built, random_maps
 from harness.norm_check.live_bytes import peak_bytes
@@ -212,14 +212,8 @@ def _runs(
 def _once(forward: Callable[[], Tensor], network: nn.Module, device: torch.device) -> tuple[float, float]:
     """Seconds of a forward and of the backward behind it."""
     network.zero_grad(set_to_none=True)
-    began = _now(device)
+    began = clock(device)
     out = forward()
-    middle = _now(device)
+    middle = clock(device)
     out.square().mean().backward()
-    return middle - began, _now(device) - middle
-
-
-def _now(device: torch.device) -> float:
-    if device.type == "cuda":
-        torch.cuda.synchronize(device)
-    return time.perf_counter()
+    return middle - began, clock(device) - middle

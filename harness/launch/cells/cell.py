@@ -27,7 +27,7 @@ from harness.evaluation.places import Places
 from harness.evaluation.sources import GeneratorSource, ImageSource, PhotoSource
 from harness.evaluation.spread import Halves
 from harness.features.base import PerceptualNet
-from harness.files import write_text
+from harness.files import make_folder, write_text
 from harness.launch.cells.beforehand import check_synchronised
 from harness.launch.cells.out_of_memory import KEY, in_parts, score_within_memory, train_within_memory, training_notes
 from harness.records import Store
@@ -69,12 +69,7 @@ def train_cell(
     Out of memory, the checkpoint is of the cell in micro-batches, which its config says.
     """
     folder = store.cell_folder(cell.id)
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise UserError(
-            f"cannot make this folder: {error.strerror}", where=str(folder), mend="use another --out"
-        ) from error
+    make_folder(folder)
     fabric = make_fabric(machine.device, cell.config["precision"])
     if fabric.world_size > 1 and fabric.device.type == "cpu":
         check_synchronised(cell)

@@ -17,6 +17,7 @@ from harness.cells import Cell
 from harness.errors import UserError, first_line
 from harness.evaluation.bench import Bench
 from harness.evaluation.spread import halves_told
+from harness.files import make_folder
 from harness.launch.cells.cell import Machine, Watch, score_cell, score_photos, train_cell
 from harness.launch.cells.claims import Busy, Claim
 from harness.launch.cells.failures import error_line, failed_record, says_peer_lost
@@ -56,7 +57,7 @@ def work(spec: CellSpec, prepare: Callable[[], Ready], bars: Bars, say: Callable
     store = Store(Path(spec.how.out))
     with ExitStack() as held:  # still while a failure is written
         try:
-            _make_folder(spec.folder)
+            make_folder(spec.folder)
             claim = held.enter_context(Claim(spec.folder)) if first else None
             if first and finished(spec) is not None:  # by a process that has just ended
                 return DONE
@@ -76,15 +77,6 @@ def work(spec: CellSpec, prepare: Callable[[], Ready], bars: Bars, say: Callable
             _leave(spec, store, error, say)
             return FAILED
     return DONE
-
-
-def _make_folder(folder: Path) -> None:
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise UserError(
-            f"cannot make this folder: {error.strerror}", where=str(folder), mend="use another --out"
-        ) from error
 
 
 def _train_and_score(
